@@ -34,7 +34,7 @@ SETTINGS = {
     "GATEWAY_TOTAL_TIMEOUT": 3,
     "RESOLVE_SCHEDULE": "0,1.5,3,5",
     "CHECKOUT_WAIT": 4,
-    # A process that is killed takes the lots of requests with it that it counted ahead (S23).
+    # A process that is killed takes the lot of requests with it that it counted ahead (S23).
     "API_REQUESTS_PER_KEY": 100_000,
     "API_REQUESTS_PER_ADDRESS": 100_000,
 }

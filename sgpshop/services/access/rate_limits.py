@@ -20,7 +20,8 @@ import logging
 import math
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -222,13 +223,13 @@ def count_request(
             limits[f"search:{key_id}"] = config["API_SEARCHES_PER_KEY"]
     lots: _Lots = current_app.extensions.setdefault("requests", _Lots())
     if missing := lots.use(limits):
-        sizes = {subject: max(1, limits[subject] // _LOTS) for subject in missing}
-        counted = count_in_span(
-            {subject: limits[subject] for subject in missing}, sizes, is_reading=is_reading
-        )
-        if counted is None:
-            return None
-        lots.put(sizes, counted)
+        with lots.asking({subject: limits[subject] for subject in missing}) as sizes:
+            counted = count_in_span(
+                {subject: limits[subject] for subject in missing}, sizes, is_reading=is_reading
+            )
+            if counted is None:
+                return None
+            lots.put(sizes, counted)
         lots.use(limits, even_if_missing=True)
     return lots.nearest(limits)
 
@@ -241,9 +242,9 @@ def count_use(use: Use, person_id: int) -> None:
         return
     lots: _Lots = current_app.extensions.setdefault("searches", _Lots())
     if lots.use([subject]):
-        sizes = {subject: max(1, most // _LOTS)}
-        counted = count_in_span({subject: most}, sizes, is_reading=True, within=_PATIENCE)
-        lots.put(sizes, counted or {})
+        with lots.asking({subject: most}) as sizes:
+            counted = count_in_span({subject: most}, sizes, is_reading=True, within=_PATIENCE)
+            lots.put(sizes, counted or {})
         lots.use([subject], even_if_missing=True)
 
 
@@ -254,6 +255,8 @@ class _Lots:
         self._lock = threading.Lock()
         self._span = 0.0
         self._left: Counter[str] = Counter()
+        #: threads that ask the database for more just now
+        self._asking: Counter[str] = Counter()
         #: how many were counted in the database, as far as we know
         self._counted: dict[str, int] = {}
 
@@ -265,6 +268,25 @@ class _Lots:
             if even_if_missing or not missing:
                 self._left.subtract(list(subjects))
             return missing
+
+    @contextmanager
+    def asking(self, limits: Mapping[str, int]) -> Iterator[dict[str, int]]:
+        """How many the database is to count of each: a lot, but 1 while another thread asks for a lot.
+
+        The first requests of a process come at once: each would take a lot, all of them most of the
+        limit, and it is other processes' requests that were refused for it.
+        """
+        with self._lock:
+            sizes = {
+                subject: 1 if self._asking[subject] else max(1, most // _LOTS)
+                for subject, most in limits.items()
+            }
+            self._asking.update(limits.keys())
+        try:
+            yield sizes
+        finally:
+            with self._lock:
+                self._asking.subtract(limits.keys())
 
     def put(self, sizes: Mapping[str, int], counted: Mapping[str, int]) -> None:
         """Add lots that the database counted, or that nobody could count."""

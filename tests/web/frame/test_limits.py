@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from sgpshop.extensions import db
 from sgpshop.models import ApiCount, Role
 from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import TooOften, Use
+from sgpshop.storage.database import writing
 from sgpshop.web.frame import limits
 from sgpshop.web.frame.security import right_of
 from tests import own_worker
@@ -196,3 +198,22 @@ def test_without_a_worker_a_click_is_accepted_and_the_bar_says_that_nobody_works
     with app.app_context(), working(app):
         wait_until(lambda: fresh(order).payment_status is PaymentStatus.CAPTURED)
     assert world.sales(order.order_no) == 1
+
+
+@pytest.mark.usefixtures("a_minute")
+def test_the_first_requests_of_a_process_take_one_lot_together(app: Flask) -> None:
+    """Each took one: a process that began, or was killed, used most of what all others have."""
+    app.config |= {"API_REQUESTS_PER_KEY": 100, "API_REQUESTS_PER_ADDRESS": 1_000}
+    lots = app.extensions["requests"] = rate_limits._Lots()
+
+    def ask() -> rate_limits.Left | None:
+        with app.app_context():
+            return rate_limits.count_request("192.0.2.1", 7, is_reading=False)
+
+    with app.app_context(), ThreadPoolExecutor(6) as pool:
+        with writing():  # nobody is counted before all six have come
+            asked = [pool.submit(ask) for _ in range(6)]
+            wait_until(lambda: lots._asking["key:7"] == 6)
+        assert None not in [one.result() for one in asked]
+        counts = dict(db.session.execute(sa.select(ApiCount.subject, ApiCount.count)).all())
+    assert counts == {"key:7": 10, "address:192.0.2.1": 55}
