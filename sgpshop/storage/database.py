@@ -45,6 +45,9 @@ SILENT_SERVER = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # milliseconds
 }
+#: Stands in a statement whose plan is a matter of its values: PostgreSQL plans it anew for them each time.  Others
+#: it may plan once for all (kept_statements.py).
+ANEW = "/* planned anew */"
 #: So many seconds nobody else waits for one that said nothing.
 _SILENT_FOR = 5.0
 _TRY_EVERY = 0.005
@@ -106,16 +109,21 @@ def _limit_waiting(engine: sa.Engine) -> None:
     """PostgreSQL would wait for ever for a lock, and for the process that holds it (P32); and we for a
     server that says nothing.
     """
+    # Loaded here: with SQLite nobody needs psycopg.
+    from sgpshop.storage import kept_statements
+
     silent_until = float("-inf")
 
     @event.listens_for(engine, "do_connect")
     def _connecting(
-        dialect: Any, _record: Any, _arguments: list[Any], parameters: dict[str, Any]
-    ) -> None:
+        dialect: Any, _record: Any, arguments: list[Any], parameters: dict[str, Any]
+    ) -> Any:
         if time.monotonic() < silent_until:
             raise dialect.loaded_dbapi.OperationalError("the server said nothing a moment ago")
         for name, value in SILENT_SERVER.items():
             parameters.setdefault(name, value)
+        parameters["cursor_factory"] = kept_statements.Cursor
+        return kept_statements.Connection.connect(*arguments, **parameters)
 
     @event.listens_for(engine, "handle_error")
     def _failed(context: sa.ExceptionContext) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import sqlalchemy as sa
 from click.testing import Result
 from flask import Flask
 
@@ -23,7 +22,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Operation
 from sgpshop.services import settings
 from sgpshop.services.payments import gateway_access
-from sgpshop.storage import schema
+from sgpshop.storage import kept_statements, schema
 from sgpshop.storage.database import writing
 from tests.conftest import KEYS, NOT_DAILY
 from tests.factories import authorized_order, make_order
@@ -139,13 +138,15 @@ class TestDatabase:
         waited: list[float] = []
         nobody = free_port()
 
-        def away(_dialect: Any, _record: Any, _args: Any, where: dict[str, Any]) -> None:
+        connect = kept_statements.Connection.connect
+
+        def away(*args: Any, **where: Any) -> kept_statements.Connection:
             if len(waited) < 3:
                 where["port"] = nobody
+            return connect(*args, **where)
 
         monkeypatch.setattr(run.time, "sleep", waited.append)
-        with app.app_context():
-            sa.event.listen(db.engine, "do_connect", away)
+        monkeypatch.setattr(kept_statements.Connection, "connect", away)
         result = command(app, "worker", "--until-idle")
         assert result.exit_code == 0
         assert len(waited) == 3

@@ -1,0 +1,98 @@
+"""PostgreSQL keeps the statements of a page for the next one (storage/kept_statements.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.exc import DBAPIError
+
+from sgpshop.extensions import db
+from sgpshop.models import Setting
+from sgpshop.storage.database import ANEW, writing
+
+pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.parametrize("database_kind", ["postgresql"]),  # nothing is prepared elsewhere
+]
+#: psycopg prepares what was asked so often
+OFTEN = 6
+NAMES = sa.select(Setting.name).where(Setting.name == sa.bindparam("name"))
+ALL_ANEW = sa.text(f"SELECT name FROM settings WHERE name = :name {ANEW}")
+PREPARED = sa.text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE :text")
+
+
+@pytest.fixture(autouse=True)
+def _within(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()  # connections that know nothing yet
+        yield
+
+
+def page(statement: sa.Executable) -> None:
+    """Ask, as a page does that only reads: its transaction is rolled back."""
+    db.session.execute(statement, {"name": "one"})
+    db.session.rollback()
+
+
+def kept() -> int:
+    """How many statements about `settings` the server has of this connection."""
+    found = db.session.scalar(PREPARED, {"text": "%FROM settings%"})
+    db.session.rollback()
+    return found or 0
+
+
+def test_what_pages_ask_again_and_again_is_taken_apart_once() -> None:
+    for _ in range(OFTEN):
+        page(NAMES)
+    assert kept() == 1
+    page(NAMES)
+    assert kept() == 1
+
+
+def test_what_is_a_matter_of_its_values_is_planned_anew() -> None:
+    for _ in range(OFTEN + 1):
+        page(ALL_ANEW)
+    assert kept() == 0
+
+
+def test_what_was_written_is_undone_all_the_same() -> None:
+    for _ in range(OFTEN):
+        page(NAMES)
+    try:
+        with writing() as session:
+            session.add(Setting(name="one", value="1", updated_by="test"))
+            session.flush()
+            raise LookupError
+    except LookupError:
+        pass
+    assert db.session.execute(NAMES, {"name": "one"}).all() == []
+    db.session.rollback()
+    assert kept() == 1
+
+
+def test_after_an_error_nothing_is_kept_and_all_goes_on() -> None:
+    for _ in range(OFTEN):
+        page(NAMES)
+    with pytest.raises(DBAPIError):
+        db.session.execute(sa.text("SELECT 1 / 0"))
+    db.session.rollback()
+    assert kept() == 0
+    page(NAMES)
+
+
+def test_a_rollback_on_a_connection_that_was_cut_is_told() -> None:
+    with db.engine.connect() as connection, db.engine.connect() as other:
+        connection.execute(NAMES, {"name": "one"})
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        number = {"number": raw.info.backend_pid}
+        other.execute(sa.text("SELECT pg_terminate_backend(:number, 5000)"), number)
+        with pytest.raises(DBAPIError) as told:
+            connection.rollback()
+        assert told.value.connection_invalidated
+        connection.rollback()
+        assert connection.execute(NAMES, {"name": "one"}).all() == []
