@@ -26,7 +26,7 @@ from sqlalchemy.sql.operators import in_op
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue
 from sgpshop.storage.database import ANEW
-from sgpshop.storage.questions import Question
+from sgpshop.storage.questions import Question, answer, once
 from sgpshop.storage.rows import Statement
 from sgpshop.storage.rows import read as rows_of
 
@@ -50,12 +50,15 @@ _LONGEST_KEPT = 300
 _DIGITS = re.compile(r"[0-9]{3,}")
 #: So many of them, one after the other, are a gram.
 _DIGITS_OF_GRAMS = (3, 4)
+#: More orders that hold a word are not counted.
+MOST_COUNTED = 1_000
 #: Bits of the sort key below the second: the order's id.
 _ID_BITS = 28
 MOST_KEY = 2**63 - 1
 _DUE = sa.select(OrderTextDue.order_id)
 #: PostgreSQL's "has all of these".  By a plan made for a word in thousands of orders another is looked for in all.
 _HAS = f"@> {ANEW}"
+_ID_OF_ROW = GRAMS.c.rowid.bitwise_and(sa.literal_column(str((1 << _ID_BITS) - 1), sa.BigInteger))
 _NO_MOMENT = sa.type_coerce(sa.null(), Order.ordered_at.type)
 
 
@@ -145,8 +148,9 @@ def holds(keys: Sequence[str], fields: Sequence[Field] = ALL) -> Condition:
         ]
     grams = _grams_of(keys, where)
     narrowed = sa.literal(_given(grams), _GRAMS) if grams else None
-    known = _indexed(OrderText.order_id, written, fields, narrowed)
-    return Order.id.in_(sa.union_all(known, _being_renewed(written, fields)))
+    known = _indexed(written, fields, narrowed)
+    ids = known.with_only_columns(known.selected_columns[1])
+    return Order.id.in_(sa.union_all(ids, _being_renewed(written, fields)))
 
 
 class _Form(NamedTuple):
@@ -159,6 +163,8 @@ class _Form(NamedTuple):
     has_start: bool
     descending: bool
     is_sqlite: bool
+    #: few orders hold them, of which PostgreSQL would not know
+    is_few: bool = False
 
 
 def newest(
@@ -179,6 +185,10 @@ def newest(
     if not keys or not all(keys):
         return []
     form, values = _asked_for(keys, where, most, beyond=beyond, descending=descending)
+    if not form.is_sqlite and all(form.is_gram):
+        # Its planner takes any such word that is not among the most common for one in two hundred, and would look
+        # for the few orders of a rare one among all of them, by date.
+        form = form._replace(is_few=number(keys) < MOST_COUNTED)
     found = []
     for place, order_id, ordered_at in rows_of(_first(form, beside), values):
         if ordered_at is not None:
@@ -188,13 +198,22 @@ def newest(
     return sorted(found, reverse=descending)[:most]
 
 
-def number_of(keys: Sequence[str], beside: Sequence[Condition] = (), *, most: int) -> Question[int]:
-    """How many orders hold all `keys` and meet `beside`, counted up to `most`."""
+def number(keys: Sequence[str], beside: Sequence[Condition] = ()) -> int:
+    """How many orders hold all `keys` and meet `beside`, counted up to MOST_COUNTED; without `beside` asked once."""
+    if beside:
+        return answer(number_of(keys, beside))
+    return once((number, *keys), lambda: answer(number_of(keys)))
+
+
+def number_of(keys: Sequence[str], beside: Sequence[Condition] = ()) -> Question[int]:
+    """The same, to be asked with other things; on PostgreSQL by itself."""
     if not keys or not all(keys):
         return Question(sa.select(sa.literal(0)), lambda _row: 0)
-    form, values = _asked_for(keys, Where.ANYWHERE, most)
+    form, values = _asked_for(keys, Where.ANYWHERE, MOST_COUNTED)
     counted = _counted(form, beside) if beside else _kept_counted(form)
-    return Question(counted, lambda row: min(int(row[0]), most), values, is_typed=bool(beside))
+    # There what is asked with it would be planned anew as well, with each word.
+    is_alone = bool(beside) or not form.is_sqlite
+    return Question(counted, lambda row: min(int(row[0]), MOST_COUNTED), values, is_alone)
 
 
 def _asked_for(
@@ -239,18 +258,20 @@ def _made_first(
         for number, is_gram in enumerate(form.is_gram)
     ]
     grams = sa.bindparam("grams", type_=_GRAMS) if form.has_grams else None
-    statement = _indexed(OrderText.sort_key, keys, fields, grams).add_columns(OrderText.order_id)
+    statement = _indexed(keys, fields, grams)
     if beside:
-        statement = statement.join(Order, Order.id == OrderText.order_id)
+        statement = statement.join(Order, Order.id == statement.selected_columns[1])
         statement = statement.where(*map(_looked_into, beside))
     # FTS5 goes through its hits by the rowid alone, so that is what they are sorted by.
     key = GRAMS.c.rowid if form.has_grams else OrderText.sort_key.expression
-    if not is_any:
-        statement = statement.order_by(key.desc() if form.descending else key)
-    statement = statement.limit(sa.bindparam("most", type_=sa.Integer))
     if form.has_start:
         start = sa.bindparam("beyond", type_=sa.BigInteger)
         statement = statement.where(key < start if form.descending else key > start)
+    if not is_any:
+        # What is computed no index is sorted by: then PostgreSQL goes through what holds them.
+        by = key + 0 if form.is_few else key
+        statement = statement.order_by(by.desc() if form.descending else by)
+    statement = statement.limit(sa.bindparam("most", type_=sa.Integer))
     fresh = _being_renewed(keys, fields).add_columns(Order.ordered_at).where(*beside)
     return sa.union_all(
         sa.select(statement.subquery(), _NO_MOMENT), sa.select(sa.null(), *fresh.subquery().c)
@@ -279,12 +300,15 @@ def _looked_into(condition: Condition) -> Condition:
 
 
 def _indexed(
-    column: Any,
-    keys: Sequence[Key],
-    fields: Sequence[Field],
-    grams: sa.BindParameter[Any] | None,
+    keys: Sequence[Key], fields: Sequence[Field], grams: sa.BindParameter[Any] | None
 ) -> sa.Select[*tuple[Any, ...]]:
-    statement = sa.select(column).where(OrderText.order_id.not_in(_DUE))
+    """Sort key and id of the orders that have all `keys` by their texts."""
+    if grams is not None and _say_all(keys):
+        # No text has to be looked up, which took PostgreSQL most of the time.
+        by_grams = sa.select(GRAMS.c.rowid, _ID_OF_ROW).where(_have(grams))
+        return by_grams.where(_ID_OF_ROW.not_in(_DUE)).correlate(None)
+    statement = sa.select(OrderText.sort_key, OrderText.order_id)
+    statement = statement.where(OrderText.order_id.not_in(_DUE))
     if grams is not None:
         statement = statement.join(GRAMS, GRAMS.c.rowid == OrderText.sort_key)
         statement = statement.where(_have(grams))
@@ -293,6 +317,11 @@ def _indexed(
             in_any = (_like(field.text, key.in_text) for field in fields)
             statement = statement.where(sa.or_(*in_any))
     return statement.correlate(None)
+
+
+def _say_all(keys: Sequence[Key]) -> bool:
+    """Whether whoever has the grams of these keys has the keys."""
+    return all(key.in_text is None for key in keys)
 
 
 def _being_renewed(keys: Sequence[Key], fields: Sequence[Field]) -> sa.Select[*tuple[Any, ...]]:

@@ -49,7 +49,7 @@ class PageRequest:
 
 
 def search(criteria: SearchCriteria, wanted: PageRequest) -> Page[Facts]:
-    """The orders of one page in two queries; in four for a word.  Raises CursorInvalid."""
+    """The orders of one page in two queries; in four or five for a word.  Raises CursorInvalid."""
     if criteria.word and wanted.sort is SortKey.ORDERED_AT:
         holding = _holding(criteria, wanted)
         by_id = {order.id: order for order in facts.with_ids(holding.rows)}

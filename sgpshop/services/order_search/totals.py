@@ -29,11 +29,9 @@ from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, OrderKind, utc_now
 from sgpshop.services.order_search import index, sums
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions
+from sgpshop.services.order_search.index import MOST_COUNTED
 from sgpshop.storage.questions import Question, answer, once
 from sgpshop.storage.rows import read as rows_of
-
-#: More orders that hold a word are not counted before a list of them is shown.
-MOST_COUNTED = 1_000
 
 
 @dataclass(frozen=True)
@@ -114,12 +112,12 @@ def totals_of_found(order_ids: Sequence[int]) -> Totals:
 
 def _first(criteria: SearchCriteria) -> int:
     """How many orders a search for a word finds, as far as they are counted."""
-    return once(criteria, lambda: answer(_number_question(criteria)))
+    return once(criteria, lambda: index.number(*_words_and_others(criteria)))
 
 
-def _number_question(criteria: SearchCriteria) -> Question[int]:
+def _words_and_others(criteria: SearchCriteria) -> tuple[Sequence[str], list[index.Condition]]:
     others = conditions(replace(criteria, word=""), utc_now())
-    return index.number_of(asked_keys(criteria.word), others, most=MOST_COUNTED)
+    return asked_keys(criteria.word), others
 
 
 def questions_ahead(criteria: SearchCriteria) -> list[Question[Any]]:
@@ -127,7 +125,9 @@ def questions_ahead(criteria: SearchCriteria) -> list[Question[Any]]:
     found: list[tuple[object, Question[int]]] = [(_MARKER, _NEWEST)]
     if criteria.word:
         whole = criteria.without_statuses()
-        found.append((whole, _number_question(whole)))
+        question = index.number_of(*_words_and_others(whole))
+        if not question.is_typed:  # else nothing is asked with it
+            found.append((whole, question))
     return [_kept(name, question) for name, question in found]
 
 

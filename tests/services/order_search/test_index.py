@@ -189,7 +189,9 @@ def test_what_is_to_be_forgotten_leaves_the_index() -> None:
     assert db.session.scalar(sa.select(sa.func.count(OrderText.order_id))) == 0
 
 
-def test_pages_come_newest_first_and_lose_nobody() -> None:
+@pytest.mark.parametrize("few", [2, 1000], ids=["in many", "in few"])  # PostgreSQL sorts the few
+def test_pages_come_newest_first_and_lose_nobody(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(index, "MOST_COUNTED", few)
     start = datetime(2026, 3, 1, tzinfo=UTC)
     orders = [make_order(ordered_at=start + timedelta(seconds=n // 3)) for n in range(11)]
     renew_all()
