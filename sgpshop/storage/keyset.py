@@ -57,22 +57,28 @@ class Page(Generic[_T]):
 
 
 def find(
-    statement: sa.Select[*tuple[Any, ...]], sorting: Sorting, *, size: int, cursor: str = ""
+    statement: sa.Select[*tuple[Any, ...]],
+    sorting: Sorting,
+    *,
+    size: int,
+    cursor: str = "",
+    is_walked: bool = False,
 ) -> Page[sa.Row[*tuple[Any, ...]]]:
     """The rows of `statement` beyond `cursor`; one query, at most two.
 
     It selects from the table of `sorting.row_id`.  Behind its own columns each row holds what it was
-    sorted by.  Raises CursorInvalid.
+    sorted by.  `is_walked`: an index holds just these rows in this order, whatever the values.  Raises
+    CursorInvalid.
     """
     start = _decoded(cursor, sorting) if cursor else None
     if sorting.column is not None and (start is None or start[0] != sorting.stand_in):
         # Only where these end the rest is asked for, which has to be sorted first.
         assert sorting.has_value is not None
         with_value = replace(sorting, key=sorting.column, stand_in=None)
-        page = _from(start, statement, with_value, size)
+        page = _from(start, statement, with_value, size, is_walked)
         if page.next_cursor:
             return page
-    return _from(start, statement, replace(sorting, has_value=None), size)
+    return _from(start, statement, replace(sorting, has_value=None), size, is_walked)
 
 
 def _from(
@@ -80,13 +86,18 @@ def _from(
     statement: sa.Select[*tuple[Any, ...]],
     sorting: Sorting,
     size: int,
+    is_walked: bool,
 ) -> Page[sa.Row[*tuple[Any, ...]]]:
     backwards = start is not None and start[2]
     descending = sorting.descending != backwards
-    values: dict[str, Any] = {"most": size + 1}
+    # Of a number that it does not know PostgreSQL expects a tenth of all rows, so it would not plan once for all
+    # pages.  Where the plan is the same anyway, the number is written into the statement.
+    most = size + 1 if is_walked else None
+    values: dict[str, Any] = {} if is_walked else {"most": size + 1}
     if start is not None:
         values |= {"start_key": start[0], "start_id": start[1]}
-    found = rows_of(_part(statement, sorting, start is not None, descending), values).all()
+    part = _part(statement, sorting, start is not None, descending, most)
+    found = rows_of(part, values).all()
     has_more, rows = len(found) > size, list(found[:size])
     if backwards:
         rows.reverse()
@@ -103,24 +114,32 @@ def _from(
 #: Parts of statements, for as long as somebody keeps these: making one takes longer than asking it.
 _parts: WeakKeyDictionary[
     sa.Select[*tuple[Any, ...]],
-    dict[tuple[Sorting, bool, bool], sa.Select[*tuple[Any, ...]]],
+    dict[tuple[Sorting, bool, bool, int | None], sa.Select[*tuple[Any, ...]]],
 ] = WeakKeyDictionary()
 
 
 def _part(
-    statement: sa.Select[*tuple[Any, ...]], sorting: Sorting, has_start: bool, descending: bool
+    statement: sa.Select[*tuple[Any, ...]],
+    sorting: Sorting,
+    has_start: bool,
+    descending: bool,
+    most: int | None,
 ) -> sa.Select[*tuple[Any, ...]]:
-    """The rows of `statement` in order, `most` of them, from `start_key` and `start_id` on."""
+    """The rows of `statement` in order, `most` of them (None: as it is given), from `start_key` and `start_id` on."""
     known = _parts.setdefault(statement, {})
-    made = known.get((sorting, has_start, descending))
+    name = sorting, has_start, descending, most
+    made = known.get(name)
     if made is None:
-        made = _made_part(statement, sorting, has_start, descending)
-        known[sorting, has_start, descending] = made
+        made = known[name] = _made_part(statement, *name)
     return made
 
 
 def _made_part(
-    statement: sa.Select[*tuple[Any, ...]], sorting: Sorting, has_start: bool, descending: bool
+    statement: sa.Select[*tuple[Any, ...]],
+    sorting: Sorting,
+    has_start: bool,
+    descending: bool,
+    most: int | None,
 ) -> sa.Select[*tuple[Any, ...]]:
     key, row_id = sorting.key, sorting.row_id
     if sorting.has_value is not None:
@@ -138,7 +157,8 @@ def _made_part(
         )
     by = [c.desc() if descending else c.asc() for c in (key, row_id)]
     wanted = statement.add_columns(key.label("sorted_by"), row_id.label("sorted_id"))
-    return wanted.order_by(*by).limit(sa.bindparam("most", type_=sa.Integer))
+    given = sa.bindparam("most", type_=sa.Integer)
+    return wanted.order_by(*by).limit(given if most is None else sa.literal_column(str(most)))
 
 
 def find_ids(

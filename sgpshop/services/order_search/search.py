@@ -74,7 +74,21 @@ def _found(
     statement: sa.Select[*tuple[Any, ...]], wanted: PageRequest, criteria: SearchCriteria
 ) -> Page[sa.Row[*tuple[Any, ...]]]:
     sorting = _sorting(wanted, criteria)
-    return keyset.find(statement, sorting, size=wanted.size, cursor=wanted.cursor)
+    return keyset.find(
+        statement,
+        sorting,
+        size=wanted.size,
+        cursor=wanted.cursor,
+        is_walked=_is_walked(criteria, wanted),
+    )
+
+
+def _is_walked(criteria: SearchCriteria, wanted: PageRequest) -> bool:
+    """Whether these are all orders, the unfinished ones or those of one status, by date: each has its index."""
+    if wanted.sort is not SortKey.ORDERED_AT or wanted.size not in PAGE_SIZES:
+        return False
+    is_one = len(criteria.statuses) + criteria.unfinished <= 1
+    return is_one and replace(criteria, statuses=(), unfinished=False) == SearchCriteria()
 
 
 def next_to_capture(order: Order) -> str | None:

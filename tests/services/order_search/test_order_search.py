@@ -23,6 +23,7 @@ from sgpshop.models import Attempt, CardTransaction, Delivery, Operation, Order,
 from sgpshop.models.attempt import ActorKind, AttemptState
 from sgpshop.services.bulk import actions
 from sgpshop.services.bulk.selection import weigh
+from sgpshop.services.order_search import search as searching
 from sgpshop.services.order_search.criteria import (
     DateField,
     KeywordField,
@@ -245,8 +246,9 @@ def test_wildcards_are_letters_like_any_other(word: str) -> None:
 @pytest.mark.parametrize("sort", list(SortKey))
 @pytest.mark.parametrize("descending", [True, False])
 def test_pages_hold_every_order_once_forwards_and_backwards(
-    sort: SortKey, descending: bool
+    sort: SortKey, descending: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(searching, "PAGE_SIZES", (3, 20))
     for number in range(7):  # equal amounts and moments: the id decides
         order = make_order(total=1000 + number // 3, ordered_at=days_ago(1 + number // 3))
         if number % 2:
