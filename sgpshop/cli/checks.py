@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.services import installation
-from sgpshop.services.order_search import holds, sums, texts
+from sgpshop.services.order_search import holds, sums, texts, waits
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup
 from sgpshop.services.reconciliation import ledgers
@@ -85,22 +85,28 @@ def check_search(*, anew: bool) -> None:
 @click.command("check-sums")
 @with_shop
 def check_sums() -> None:
-    """Compare what is kept of the orders (sums, ends of holds, amounts that differ) with them, and mend it.
+    """Compare what is kept of the orders (sums, what waits, ends of holds, amounts that differ) with them, and
+    mend it.
 
     Exit 1 if anything differed.
     """
-    mended, ends = sums.compare(), holds.compare()
+    mended, ends, waiting = sums.compare(), holds.compare(), waits.compare()
     click.echo(
         f"注文の件数と合計: {mended:,}つの決済ステータスで直しました。"
         if mended
         else "注文の件数と合計に誤りはありません。"
     )
     click.echo(
+        f"決済を待つ定期購入・予約: {waiting:,}件を直しました。"
+        if waiting
+        else "決済を待つ定期購入・予約に誤りはありません。"
+    )
+    click.echo(
         f"オーソリ期限・未送信の修正額: {ends:,}件を直しました。"
         if ends
         else "オーソリ期限・未送信の修正額に誤りはありません。"
     )
-    sys.exit(1 if mended or ends else 0)
+    sys.exit(1 if mended or ends or waiting else 0)
 
 
 @click.command("compare-ledgers")

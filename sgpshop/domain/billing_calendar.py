@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 
@@ -41,6 +42,7 @@ def end_of(month: date) -> datetime:
     return start_of_day(next_month(month))
 
 
+@lru_cache(maxsize=256)  # a list asks of few months, order by order
 def registers_at(month: date, billing_day: int) -> datetime:
     """When the sales of `month` are registered: at 06:00 of that day of the next month, in UTC."""
     return start_of_day(next_month(month).replace(day=billing_day)) + HOUR

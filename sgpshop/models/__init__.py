@@ -47,6 +47,7 @@ from sgpshop.models.order import (
 )
 from sgpshop.models.order_sum import OrderSum
 from sgpshop.models.order_text import OrderText, OrderTextDue
+from sgpshop.models.order_wait import OrderWait
 from sgpshop.models.recent_use import RecentUse
 from sgpshop.models.refused_checkout import RefusedCheckout
 from sgpshop.models.setback import Queue, Setback

@@ -399,8 +399,7 @@ class CardTransaction(Base):
         ),
         index_of(
             "ix_card_transactions_hold_ends_at",
-            "hold_ends_at",
-            "order_id",
+            *("hold_ends_at", "order_id", "gateway_amount", "differs"),
             where="hold_ends_at IS NOT NULL",
         ),
         index_of("ix_card_transactions_differs", "order_id", where="differs"),

@@ -14,7 +14,9 @@ from sgpshop.services import settings
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.order_search import preorders
 from sgpshop.services.order_search.preorders import ListedPreorder, PreorderTab
+from sgpshop.services.subscriptions.use import in_use_question
 from sgpshop.storage.keyset import Page
+from sgpshop.storage.questions import answers
 from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 
@@ -30,13 +32,14 @@ def show() -> ResponseReturnValue:
     tab = PreorderTab(word) if word in list(PreorderTab) else PreorderTab.OPEN
     found, error = _search(tab)
     shop = settings.load()
+    overdue, _ = answers(preorders.overdue(), in_use_question())  # the latter by the menu
     return render_template(
         "preorders/index.html",
         shop=shop,
         tab=tab,
         tabs=list(PreorderTab),
         Tab=PreorderTab,
-        totals=preorders.tab_totals(),
+        totals=preorders.tab_totals(overdue),
         found=found,
         error=error,
         # The list of orders shows just these rows, with the ticks that are set here.

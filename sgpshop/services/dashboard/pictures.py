@@ -84,28 +84,32 @@ def holds(now: datetime) -> Question[Holds]:
     """When they end."""
 
     def read(row: tuple[Any, ...]) -> Holds:
-        *up_to, yen = row
-        heaps = [count - before for before, count in zip((0, *up_to), up_to, strict=False)]
-        return Holds(heaps, Total(up_to[HEAPS.index(SOON_DAYS)], int(yen or 0)))
+        *heaps, yen = row
+        return Holds(heaps, Total(sum(heaps[: HEAPS.index(SOON_DAYS) + 1]), int(yen or 0)))
 
     return Question(_heaps(jst_day(now)), read)
 
 
 @lru_cache(maxsize=2)
 def _heaps(today: date) -> sa.Select[*tuple[Any, ...]]:
-    """How many end before each, and the yen of what ends soon."""
-    is_in = {
-        last: kept.ends_at < start_of_day(today + timedelta(days=last + 1))
-        if last is not None
-        else kept.ends_at.is_not(None)
-        for last in HEAPS
-    }
+    """How many end in each, and the yen of what ends soon."""
+    ends = [
+        None if last is None else start_of_day(today + timedelta(days=last + 1)) for last in HEAPS
+    ]
     # Each a piece of the index: one look at all of them, each compared with each, takes five times as long.
     figures = [
-        *(sa.select(sa.func.count(kept.ends_at)).where(one) for one in is_in.values()),
-        sa.select(sa.func.sum(kept.yen)).where(is_in[SOON_DAYS]),
+        *(
+            sa.select(sa.func.count(kept.ends_at)).where(*_between(start, end))
+            for start, end in zip((None, *ends), ends, strict=False)
+        ),
+        sa.select(sa.func.sum(kept.yen)).where(*_between(None, ends[HEAPS.index(SOON_DAYS)])),
     ]
     return sa.select(*(one.scalar_subquery() for one in figures))
+
+
+def _between(start: datetime | None, end: datetime | None) -> list[sa.ColumnElement[bool]]:
+    since = [kept.ends_at >= start] if start else []
+    return since + ([kept.ends_at < end] if end else [])
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,19 @@ from sgpshop.storage.database import writing
 #: Set only of an order's current transaction, while its authorization ends if nobody captures: of the
 #: orders that show a deadline (R111, R130).
 ends_at = CardTransaction.hold_ends_at
-#: Its order's yen, looked up for those alone of which it is asked.
-yen = (
+_its_order_comes_to = (
     sa.select(Order.total)
     .where(Order.id == CardTransaction.order_id)
     .correlate(CardTransaction)
     .scalar_subquery()
+)
+#: Where it has an end: its order's yen, looked up for those alone of which another amount is held.
+yen = sa.case(
+    (
+        sa.or_(CardTransaction.differs, CardTransaction.gateway_amount.is_(None)),
+        _its_order_comes_to,
+    ),
+    else_=CardTransaction.gateway_amount,
 )
 #: Orders that are not paid yet and of which another amount is held than they come to: few, 修正額が未送信 is
 #: among them (order_rules.is_unsent).  Without a type: of a Boolean SQLite is asked whether it is 1, and

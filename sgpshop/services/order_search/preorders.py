@@ -13,13 +13,14 @@ import sqlalchemy as sa
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.words import Labelled
-from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine, utc_now
-from sgpshop.services.order_search.totals import Total, added, otherwise_of_kind, totals_of_kind
+from sgpshop.models import CardTransaction, Order, OrderKind, OrderLine, utc_now
+from sgpshop.services.order_search.totals import Total, added, totals_of_kind
+from sgpshop.services.order_search.waits import IS_PREORDER, NEVER, SHIPS_ON, kept
 from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
 from sgpshop.storage import keyset
 from sgpshop.storage.keyset import Page, Sorting
-from sgpshop.storage.questions import Question, answer
+from sgpshop.storage.questions import Question
 from sgpshop.storage.rows import read as rows_of
 
 PAGE_SIZE = 40
@@ -44,18 +45,11 @@ _STATUS_OF_TAB = {
     PreorderTab.ALL: None,
 }
 _IS_PREORDER: Condition = Order.kind == OrderKind.PREORDER
-#: 出荷予定日: there is no such field in an order; the earliest 配送希望日 of its parcels stands for it.
-_SHIPS_ON = (
-    sa.select(sa.func.min(Delivery.wish_date))
-    .where(Delivery.order_id == Order.id)
-    .correlate(Order)
-    .scalar_subquery()
-)
-#: Stands for "no date", so that such orders come last.
-_NEVER = date(9999, 12, 31)
 _BY_SHIPPING_DAY = Sorting(
-    "ships_on", sa.func.coalesce(_SHIPS_ON, sa.literal(_NEVER, sa.Date())), date
+    "ships_on", sa.func.coalesce(SHIPS_ON, sa.literal(NEVER, sa.Date())), date
 )
+#: The same of what is kept of those that wait.
+_KEPT_BY_SHIPPING_DAY = replace(_BY_SHIPPING_DAY, key=kept.c.ships_on, row_id=kept.c.order_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +75,21 @@ class ListedPreorder:
 def search(tab: PreorderTab, cursor: str = "") -> Page[ListedPreorder]:
     """The ones to be shipped first, those without a date last.  Raises CursorInvalid."""
     today = jst_day(utc_now())
-    wanted = [_IS_PREORDER, _of_tab(tab, today)]
-    page = keyset.find_ids(wanted, _BY_SHIPPING_DAY, size=PAGE_SIZE, cursor=cursor)
-    return page.showing(_load(page.rows, today))
+    page = keyset.find(*_of_tab(tab, today), size=PAGE_SIZE, cursor=cursor)
+    return page.showing(_load([row[0] for row in page.rows], today))
 
 
-def tab_totals() -> dict[PreorderTab, Total]:
-    """Count and yen of each tab, captured yen where money moved; three queries."""
+def tab_totals(overdue_ones: Total) -> dict[PreorderTab, Total]:
+    """Count and yen of each tab, captured yen where money moved; one query.
+
+    `overdue_ones` is what `overdue` says, which may be asked together with others.
+    """
     by_status = totals_of_kind(OrderKind.PREORDER)
     totals = {
         tab: by_status.get(status, Total()) if status else added(by_status)
         for tab, status in _STATUS_OF_TAB.items()
     }
-    totals[PreorderTab.OVERDUE] = answer(overdue())
-    more = sum(otherwise_of_kind(OrderKind.PREORDER).values())
-    for tab in (PreorderTab.CAPTURED, PreorderTab.ALL):  # taken from the buyer on no other tab
-        totals[tab] = replace(totals[tab], yen=totals[tab].yen + more)
+    totals[PreorderTab.OVERDUE] = overdue_ones
     return totals
 
 
@@ -107,15 +100,27 @@ def overdue() -> Question[Total]:
 
 @lru_cache(maxsize=2)
 def _overdue(today: date) -> sa.Select[*tuple[Any, ...]]:
-    figures = sa.func.count(), sa.func.sum(Order.total)
-    return sa.select(*figures).where(_IS_PREORDER, _of_tab(PreorderTab.OVERDUE, today))
+    figures = sa.func.count(), sa.func.sum(kept.c.total)
+    return sa.select(*figures).where(*_overdue_ones(today))
 
 
-def _of_tab(tab: PreorderTab, today: date) -> Condition:
+def _overdue_ones(today: date) -> tuple[Condition, ...]:
+    # By each status they may have: so they are a piece of the index.
+    capturable = sorted(status.value for status in CAPTURABLE)
+    return IS_PREORDER, kept.c.status.in_(capturable), kept.c.ships_on < today
+
+
+@lru_cache(maxsize=16)  # made once a day: keyset keeps what it makes of it
+def _of_tab(tab: PreorderTab, today: date) -> tuple[sa.Select[int], Sorting]:
+    """The ids on a tab, and what they are sorted by: of those that wait, what is kept of them."""
+    waiting = sa.select(kept.c.order_id)
     if tab is PreorderTab.OVERDUE:
-        return sa.and_(Order.payment_status.in_(sorted(CAPTURABLE)), today > _SHIPS_ON)
+        return waiting.where(*_overdue_ones(today)), _KEPT_BY_SHIPPING_DAY
     status = _STATUS_OF_TAB[tab]
-    return Order.payment_status == status if status else sa.true()
+    if status in CAPTURABLE:
+        return waiting.where(IS_PREORDER, kept.c.status == status.value), _KEPT_BY_SHIPPING_DAY
+    wanted = [_IS_PREORDER] + ([Order.payment_status == status] if status else [])
+    return sa.select(Order.id).where(*wanted), _BY_SHIPPING_DAY
 
 
 #: A new transaction charges the same card: whichever of them shows it (R112).
@@ -131,7 +136,7 @@ _FIRST_ITEM = (
 _ITEMS = sa.select(sa.func.count()).where(OrderLine.order_id == Order.id)
 _MORE = sa.select(
     Order.id,
-    _SHIPS_ON.label("ships_on"),
+    SHIPS_ON.label("ships_on"),
     _LAST4.correlate(Order).scalar_subquery().label("last4"),
     _ITEMS.correlate(Order).scalar_subquery().label("items"),
     _FIRST_ITEM.correlate(Order).scalar_subquery().label("first"),

@@ -150,23 +150,16 @@ def added(totals: Totals, statuses: Collection[PaymentStatus] = ()) -> Total:
 
 
 def totals_of_kind(kind: OrderKind) -> Totals:
-    """Count and yen of all orders of a kind by status, as kept; one query, which reads no order.
-
-    What was taken otherwise (`taken_otherwise`) is not in it.
+    """Count and yen of all orders of a kind by status, as kept; one query, which reads no order but those of
+    `taken_otherwise`.
     """
-    [found] = _read(rows_of(sums.by_status(0, kind)), 1)
+    [found] = _read(rows_of(_of_kind(kind)), 1)
     return found
 
 
-def otherwise_of_kind(kind: OrderKind) -> dict[PaymentStatus | None, int]:
-    """What `taken_otherwise` says of all orders of a kind."""
-    rows = rows_of(_otherwise_of(kind))
-    return {status: int(more or 0) for _, status, _, more in rows}
-
-
 @cache
-def _otherwise_of(kind: OrderKind) -> sa.Select[*tuple[Any, ...]]:
-    return _taken_otherwise([Order.kind == kind], place=0)
+def _of_kind(kind: OrderKind) -> sa.CompoundSelect[*tuple[Any, ...]]:
+    return sa.union_all(sums.by_status(0, kind), _taken_otherwise([Order.kind == kind], place=0))
 
 
 def totals_of(*searches: SearchCriteria) -> list[Totals]:

@@ -40,7 +40,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import dashboard, settings, subscriptions
 from sgpshop.services.installation import backups
-from sgpshop.services.order_search import holds, sums
+from sgpshop.services.order_search import holds, sums, waits
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import clocks, transaction_lookup
@@ -280,6 +280,7 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
 def _add_up(job: DailyJob, now: datetime) -> None:
     sums.compare()
     holds.compare()
+    waits.compare()
     with writing() as session:
         _locked(session, job).finished_at = now
 

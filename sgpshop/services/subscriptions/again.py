@@ -22,8 +22,15 @@ from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
-from sgpshop.services.subscriptions.stages import CAN_BE_TAKEN_AGAIN, LATEST_BILLING
+from sgpshop.services.subscriptions.stages import (
+    CAN_BE_TAKEN_AGAIN,
+    IS_SUBSCRIPTION,
+    LATEST_BILLING,
+    in_turn,
+    may_be_put_off,
+)
 from sgpshop.storage.database import read_alone, writing
+from sgpshop.storage.questions import Question
 from sgpshop.storage.rows import read as rows_of
 
 #: So many orders stand on one page; the rest is there after the first were taken.
@@ -38,13 +45,28 @@ class FailedMonth:
     total: Total
 
 
+_has_failed = sa.select(Order.id).where(
+    IS_SUBSCRIPTION, Order.payment_status == PaymentStatus.CAPTURE_FAILED
+)
+#: By their ids: asked for by either, databases read all that was ever registered.
+_MAY_BE = Order.id.in_(
+    sa.union_all(*(one.correlate(None) for one in (_has_failed, *may_be_put_off())))
+)
 _FAILED = (
     sa.select(Billing.month, sa.func.count(), sa.func.sum(Order.total))
     .join(Order, Billing.id == LATEST_BILLING)
-    .where(CAN_BE_TAKEN_AGAIN)
+    .where(_MAY_BE, in_turn(CAN_BE_TAKEN_AGAIN))
     .group_by(Billing.month)
     .order_by(Billing.month.desc())
 )
+
+
+def failed_question() -> Question[bool]:
+    """Whether there is any such month, to be asked together with others."""
+    return Question(_IS_ANY_FAILED, lambda row: bool(row[0]))
+
+
+_IS_ANY_FAILED = sa.select(sa.exists().where(_MAY_BE, in_turn(CAN_BE_TAKEN_AGAIN)))
 
 
 def failed_months() -> list[FailedMonth]:

@@ -20,12 +20,13 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, UnknownNumber
 from sgpshop.services.order_search.totals import Total
+from sgpshop.services.order_search.waits import HAS_LIVE_MONEY
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import unknown_numbers
 from sgpshop.services.payments.unknown_numbers import Answer
-from sgpshop.services.subscriptions.billing.selecting import HAS_LIVE_MONEY, IS_QUESTIONED
-from sgpshop.services.subscriptions.stages import IS_SUBSCRIPTION
-from sgpshop.storage.rows import read as rows_of
+from sgpshop.services.subscriptions.billing.selecting import IS_QUESTIONED
+from sgpshop.services.subscriptions.stages import IS_SUBSCRIPTION, in_turn
+from sgpshop.storage.questions import Question
 
 #: So many stand on one page; the rest is there after the first were answered.
 MOST = 500
@@ -35,8 +36,7 @@ _IS_ALIKE = sa.and_(
     UnknownNumber.order_id == Order.id,
     UnknownNumber.gateway_state.in_(sorted(TAKEN_STATES)),
     UnknownNumber.amount == Order.total,
-    IS_SUBSCRIPTION,
-    Order.payment_status == PaymentStatus.AWAITING_BILLING,
+    in_turn(sa.and_(IS_SUBSCRIPTION, Order.payment_status == PaymentStatus.AWAITING_BILLING)),
     ~IS_QUESTIONED,
     ~HAS_LIVE_MONEY,
     ~sa.exists().where(
@@ -63,10 +63,9 @@ _ALIKE = (
 )
 
 
-def charged_alike() -> Total:
-    """How many there are, and their yen; one query."""
-    count, yen = rows_of(_ALIKE).one()
-    return Total(count, int(yen))
+def charged_question() -> Question[Total]:
+    """How many there are, and their yen, to be asked together with others."""
+    return Question(_ALIKE, lambda row: Total(row[0], int(row[1])))
 
 
 def lost_lines() -> list[LostLine]:

@@ -16,6 +16,7 @@ from sgpshop.domain.order_rules import TAKEN_STATES, Refusal
 from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.models import Billing, BillingState, CardTransaction, Order
 from sgpshop.models.order import IS_THROUGH
+from sgpshop.services.order_search.waits import HAS_SLIP
 from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.subscriptions.billing import planning, selecting
@@ -26,7 +27,6 @@ from sgpshop.services.subscriptions.billing.selecting import (
 )
 from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_from
 from sgpshop.services.subscriptions.stages import (
-    HAS_SLIP,
     IS_HELD_UP,
     IS_PUT_OFF,
     LACKS_CARD,
@@ -82,6 +82,12 @@ class ListedSubscription:
         if self.captured is None or self.order.payment_status not in PAID:
             return self.order.total
         return self.captured
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether more than what stands here is to be told: what is under way, or 要確認, and since when."""
+        is_in_review = self.order.payment_status is PaymentStatus.NEEDS_REVIEW
+        return is_in_review or self.order.open_attempt is not None
 
     @property
     def is_repaid(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,15 +16,14 @@ from sgpshop.models.order import IS_THROUGH
 from sgpshop.services import settings
 from sgpshop.services.order_search.totals import (
     Total,
-    otherwise_of_kind,
     taken_otherwise,
     totals_of_kind,
 )
 from sgpshop.services.subscriptions import rows
+from sgpshop.services.subscriptions.billing import planning
 from sgpshop.services.subscriptions.outlook import Outlook
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.stages import (
-    IS_SUBSCRIPTION,
     SubscriptionCriteria,
     SubscriptionTab,
     needs_attention,
@@ -39,26 +39,39 @@ PAGE_SIZE = 40
 
 def search(criteria: SubscriptionCriteria, cursor: str = "") -> Page[ListedSubscription]:
     """The newest orders first; five queries whatever is found.  Raises CursorInvalid."""
-    page = keyset.find_ids(wanted(criteria), NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
-    return page.showing(rows.load(page.rows, utc_now(), settings.load().billing_day))
+    is_plain = criteria == SubscriptionCriteria(tab=criteria.tab)
+    due_last = planning.due_last(utc_now())
+    ids = (
+        _all_of_tab(criteria.tab, due_last)
+        if is_plain
+        else sa.select(Order.id).where(*wanted(criteria))
+    )
+    page = keyset.find(ids, NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
+    order_ids = [row[0] for row in page.rows]
+    return page.showing(rows.load(order_ids, utc_now(), settings.load().billing_day))
+
+
+@lru_cache(maxsize=16)
+def _all_of_tab(tab: SubscriptionTab, _due_last: tuple[date, datetime]) -> sa.Select[int]:
+    """The ids where nothing is searched for: made once a month, keyset keeps what it makes of it."""
+    return sa.select(Order.id).where(*wanted(SubscriptionCriteria(tab=tab)))
 
 
 def tab_totals(criteria: SubscriptionCriteria, of_all: Outlook) -> dict[SubscriptionTab, Total]:
-    """Count and yen of each tab for the same search, captured yen where money moved; at most five queries.
+    """Count and yen of each tab for the same search, captured yen where money moved; at most four queries.
 
-    Where nothing is searched for, `of_all` has counted 要対応 already.
+    Where nothing is searched for, `of_all` has counted 要対応 and what waits already.
     """
     counts: Counter[SubscriptionTab] = Counter()
     sums: Counter[SubscriptionTab] = Counter()
     about = searched(criteria)
     are_all = len(about) == 1  # the subscriptions
-    for status, delivered, count, yen in _by_status(about, are_all=are_all):
+    for status, delivered, count, yen in _by_status(about, of_all if are_all else None):
         for tab in (_tab_of(status, is_delivered=delivered), SubscriptionTab.ALL):
             if tab is not None:
                 counts[tab] += count
                 sums[tab] += int(yen)
-    otherwise = otherwise_of_kind(OrderKind.SUBSCRIPTION) if are_all else taken_otherwise(about)
-    for status, more in otherwise.items():
+    for status, more in ({} if are_all else taken_otherwise(about)).items():
         for tab in (_tab_of(status, is_delivered=True), SubscriptionTab.ALL):
             if tab is not None:
                 sums[tab] += more
@@ -82,18 +95,19 @@ def _counted(*about: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-@cache
-def _waiting() -> sa.Select[*tuple[Any, ...]]:
-    return _counted(IS_SUBSCRIPTION, Order.payment_status == PaymentStatus.AWAITING_BILLING)
-
-
 def _by_status(
-    about: list[sa.ColumnElement[bool]], *, are_all: bool
+    about: list[sa.ColumnElement[bool]], of_all: Outlook | None
 ) -> Iterator[tuple[PaymentStatus | None, bool, int, int]]:
-    """Status, whether all is 配送完了, count and yen.  Of all there are only those that wait are counted."""
-    for status, delivered, count, yen in rows_of(_waiting() if are_all else _counted(*about)):
-        yield status, bool(delivered), count, int(yen)
-    for kept, total in totals_of_kind(OrderKind.SUBSCRIPTION).items() if are_all else ():
+    """Status, whether all is 配送完了, count and yen: of `about`, or as they are kept of all, with what was
+    taken otherwise.
+    """
+    if of_all is None:
+        for status, delivered, count, yen in rows_of(_counted(*about)):
+            yield status, bool(delivered), count, int(yen)
+        return
+    for is_through, total in ((False, of_all.undelivered), (True, of_all.delivered)):
+        yield PaymentStatus.AWAITING_BILLING, is_through, total.count, total.yen
+    for kept, total in totals_of_kind(OrderKind.SUBSCRIPTION).items():
         if kept is not PaymentStatus.AWAITING_BILLING:
             yield kept, False, total.count, total.yen
 

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.order_rules import CHECK_STATE, TAKEN_STATES
+from sgpshop.domain.billing_calendar import end_of
+from sgpshop.domain.order_rules import TAKEN_STATES
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
@@ -20,25 +20,28 @@ from sgpshop.models import (
     Billing,
     BillingState,
     CardTransaction,
-    Delivery,
     Order,
     OrderKind,
     utc_now,
 )
+from sgpshop.models.billing import PUT_OFF
 from sgpshop.models.order import IS_THROUGH, REPORTED_BACK
+from sgpshop.services.order_search import waits
 from sgpshop.services.order_search.criteria import (
     KeywordField,
     SearchCriteria,
     conditions,
 )
+from sgpshop.services.order_search.waits import HAS_LIVE_MONEY, SEEMS_GONE, SHOWS_CARD
 from sgpshop.services.subscriptions.billing import planning
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
-    HAS_LIVE_MONEY,
     HAS_UNFIT_CARD,
+    IS_ASKED_ABOUT,
     IS_BILLABLE,
     IS_FREE,
     IS_QUESTIONED,
+    had_registration,
     was_left_behind,
     was_passed_over,
 )
@@ -126,16 +129,7 @@ CAN_BE_TAKEN_AGAIN: Condition = sa.and_(
 )
 #: A transaction of the order shows the card that is to pay.
 _IS_CARD_KNOWN = (
-    sa.exists()
-    .where(
-        CardTransaction.order_id == Order.id,
-        sa.or_(
-            CardTransaction.card_seq.is_not(None),
-            CardTransaction.member_id != "",
-            CardTransaction.gateway_state == CHECK_STATE,
-        ),
-    )
-    .correlate(Order)
+    sa.exists().where(CardTransaction.order_id == Order.id, SHOWS_CARD).correlate(Order)
 )
 #: カード未確認: looked up, and nothing shows which card is to pay; it cannot be registered so.
 LACKS_CARD: Condition = sa.and_(
@@ -181,16 +175,6 @@ NEEDS_REFUND: Condition = sa.and_(
 )
 
 
-def stands_or_goes_back(*statuses: PaymentStatus) -> Condition:
-    """Subscription orders that stand so, or of which money is to be given back.
-
-    By their ids: asked for by either, PostgreSQL reads all that was ever reported.
-    """
-    either = (Order.payment_status.in_(statuses), NEEDS_REFUND)
-    found = (sa.select(Order.id).where(IS_SUBSCRIPTION, one).correlate(None) for one in either)
-    return Order.id.in_(sa.union_all(*found))
-
-
 #: Through, and still not registered: money of it is reserved or taken under another number, or an
 #: alert waits for a person's answer.
 IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONED))
@@ -198,8 +182,55 @@ IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONE
 
 def needs_attention() -> Condition:
     """要対応: what waits for a person, or for trouble to pass; or was held up, and waits for a month."""
-    is_asked_about = stands_or_goes_back(PaymentStatus.AWAITING_BILLING)
-    return sa.and_(is_asked_about, waits_after(*planning.due_last(utc_now())))
+    month, punctual_until = planning.due_last(utc_now())
+    may_be = Order.id.in_(sa.union_all(*suspects(month)))
+    return sa.and_(may_be, IS_SUBSCRIPTION, waits_after(month, punctual_until))
+
+
+def in_turn(question: Condition) -> Condition:
+    """The same, asked from left to right of those rows alone that are found by other conditions.
+
+    CASE: else as a column SQLite looks up both sides of each AND and OR, whatever the first one says; and
+    as a condition any index that a part of it might use is gone through.
+    """
+    return sa.case((question, sa.true()), else_=sa.false())
+
+
+def suspects(month: date) -> list[sa.Select[int]]:
+    """The ids of all orders of which any of causes_of_attention may be so after the registration of `month`,
+    or of which was not noted when they left.
+
+    Of every other that waits what is kept of it (order_search/waits.py) says all.  They come in several
+    parts: asked for by one condition or another, databases read all orders.  Among them may be some of which
+    nothing is so.
+    """
+    kept = waits.kept.c
+    is_left_early = sa.and_(kept.left_at < end_of(month), had_registration(month))
+    through = sa.select(kept.order_id).where(waits.IS_SUBSCRIPTION, kept.is_through)
+    found = (
+        sa.select(kept.order_id).where(waits.IS_SUBSCRIPTION, kept.is_suspect),
+        through.where(is_left_early),
+        *may_be_put_off(),
+        sa.select(Alert.order_id).where(IS_ASKED_ABOUT),
+        sa.select(Order.id).where(IS_SUBSCRIPTION, NEEDS_REFUND),
+    )
+    return [one.correlate(None) for one in found]
+
+
+def may_be_put_off() -> tuple[sa.Select[int], sa.Select[int]]:
+    """The ids of all orders of which IS_PUT_OFF may be so; of which was not noted when they left, all.
+
+    The others were planned after they left, so none before the first of those that wait did.
+    """
+    kept = waits.kept.c
+    through = sa.select(kept.order_id).where(waits.IS_SUBSCRIPTION, kept.is_through)
+    first = through.with_only_columns(sa.func.min(kept.left_at)).scalar_subquery()
+    planned_since = sa.select(Billing.order_id).where(
+        sa.literal_column(f"({PUT_OFF})"),
+        Billing.planned_at >= first,
+        through.where(kept.order_id == Billing.order_id).correlate(Billing).exists(),
+    )
+    return through.where(kept.left_at.is_(None)), planned_since
 
 
 def waits_after(month: date, punctual_until: datetime) -> Condition:
@@ -318,21 +349,4 @@ def _is_ended() -> Condition:
     return sa.cast(status, sa.String) == PaymentStatus.CANCELLED.value
 
 
-HAS_SLIP: Condition = (
-    sa.exists().where(Delivery.order_id == Order.id, Delivery.slip_no != "").correlate(Order)
-)
-#: Of several parcels one is done with, and another is not.
-_IS_PARTLY_THROUGH: Condition = (
-    sa.exists()
-    .where(
-        Delivery.order_id == Order.id,
-        Delivery.status.in_((DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED)),
-    )
-    .correlate(Order)
-)
-#: It seems to have left, but nobody said 配送完了 of all of it: it would be forgotten for good.
-NEEDS_REMINDER: Condition = sa.and_(
-    IS_UNDELIVERED,
-    Order.processing_class == ProcessingClass.UNPROCESSED,
-    sa.or_(HAS_SLIP, _IS_PARTLY_THROUGH),
-)
+NEEDS_REMINDER: Condition = sa.and_(IS_UNDELIVERED, SEEMS_GONE)

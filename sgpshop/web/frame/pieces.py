@@ -18,8 +18,8 @@ from jinja2 import StrictUndefined
 from markupsafe import Markup
 
 _KEY = "sgpshop.pieces"
-#: so many pieces, and tokens of sessions
-_MOST, _MOST_TOKENS = 256, 1024
+#: so many pieces, rows of lists, and tokens of sessions
+_MOST, _MOST_ROWS, _MOST_TOKENS = 256, 512, 1024
 #: Signs of a piece that is kept.  Most have a few thousand; an address of 16 kB is in each link of its panel,
 #: and 256 of those would take a hundred megabytes.
 _LONGEST = 65_536
@@ -32,7 +32,7 @@ _NOTHING = {
 
 def init_app(app: Flask) -> None:
     """Give `piece(…)` and `csrf_token()` to all templates of `app`."""
-    app.extensions[_KEY] = {}
+    app.extensions[_KEY] = {False: {}, True: {}}
     app.jinja_env.globals.update(csrf_token=token, piece=piece)
     app.context_processor(lambda: {"csrf_token": token})  # Flask-WTF gives its own in both ways
 
@@ -59,12 +59,14 @@ def piece(
     following: Callable[[], Mapping[str, Any]] = dict,
     *,
     is_typed: bool = False,
+    is_row: bool = False,
 ) -> Markup:
     """What `template` makes of `given` and of `following`, which follows from it.
 
-    Made anew where somebody typed what is in it.
+    Made anew where somebody typed what is in it.  `is_row`: of a list, with many more like it, which take no
+    place from what is on every page.
     """
-    kept: dict[object, Markup] = current_app.extensions[_KEY]
+    kept: dict[object, Markup] = current_app.extensions[_KEY][is_row]
     key = template, request.script_root, tuple(given.values())
     found = None if is_typed else kept.get(key)
     if found is None:
@@ -73,7 +75,7 @@ def piece(
         )
         found = Markup(made)  # noqa: S704 - a template's own, which escapes
         if not is_typed and len(found) <= _LONGEST:
-            if len(kept) >= _MOST:
+            if len(kept) >= (_MOST_ROWS if is_row else _MOST):
                 kept.clear()  # they are made anew faster than anybody would notice
             kept[key] = found
     return found

@@ -47,6 +47,13 @@ class SubscriptionForm:
             value for name, value in self.values.items() if name not in ("tab", "date_field")
         )
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether it is any other form than the empty one of its tab."""
+        return bool(self.errors) or any(
+            value for name, value in self.values.items() if name != "tab"
+        )
+
 
 def parse(arguments: Mapping[str, str]) -> SubscriptionForm:
     """The search; what cannot be read is left out of it and explained."""

@@ -19,6 +19,7 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from markupsafe import Markup
 
 from sgpshop.domain.billing_calendar import parse_month
 from sgpshop.domain.bounds import whole_number
@@ -32,8 +33,11 @@ from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions import ListedSubscription, SubscriptionDate, SubscriptionTab
 from sgpshop.storage.keyset import Page
+from sgpshop.storage.questions import answers
 from sgpshop.web.frame.attachments import disposition
+from sgpshop.web.frame.formatters import present_year
 from sgpshop.web.frame.limits import Writing, limited
+from sgpshop.web.frame.pieces import piece
 from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.subscriptions import search_form
 from sgpshop.web.subscriptions.search_form import SubscriptionForm
@@ -47,11 +51,18 @@ bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
 def show() -> ResponseReturnValue:
     """The whole page; where the feature is off, where to switch it on (R26)."""
     shop = settings.load()
+    outlook, is_in_trouble, is_any_failed, charged, _ = answers(
+        subscriptions.outlook_question(shop.billing_day, utc_now()),
+        subscriptions.trouble_question(),
+        subscriptions.failed_question(),
+        subscriptions.charged_question(),
+        subscriptions.in_use_question(),
+    )
     if not subscriptions.in_use(shop):
         return render_template("subscriptions/off.html", shop=shop)
     form = search_form.parse(request.args)
-    found, outlook = _search(form), subscriptions.outlook(shop.billing_day)
-    refused, overdue = subscriptions.trouble()
+    found = _search(form)
+    refused, overdue = subscriptions.trouble() if is_in_trouble else ([], [])
     page = render_template(
         "subscriptions/index.html",
         shop=shop,
@@ -60,13 +71,14 @@ def show() -> ResponseReturnValue:
         totals=subscriptions.tab_totals(form.criteria, outlook),
         tabs=list(SubscriptionTab),
         Tab=SubscriptionTab,
-        date_choices=[(field.value, field.label) for field in SubscriptionDate],
+        conditions=_conditions(form),
         outlook=outlook,
+        year=present_year(),  # which dates do not name
         files=subscriptions.files(),
         overdue=overdue,
         notices=subscriptions.notices_of(refused),
-        failed_months=subscriptions.failed_months(),
-        charged=subscriptions.charged_alike(),
+        failed_months=subscriptions.failed_months() if is_any_failed else [],
+        charged=charged,
         mode=BillingMode(shop.billing_mode),
         driver=BillingDriver(shop.billing_driver),
         guarantee=subscriptions.guarantee(shop.billing_mode),
@@ -191,6 +203,19 @@ def _search(form: SubscriptionForm) -> Page[ListedSubscription]:
     except CursorInvalid as problem:
         form.errors["cursor"] = problem.message
         return subscriptions.search(form.criteria)
+
+
+def _conditions(form: SubscriptionForm) -> Markup:
+    """The search form, made once where nothing is typed."""
+    return piece(
+        "subscriptions/_conditions.html",
+        {"tab": form.criteria.tab},
+        lambda: {
+            "form": form,
+            "date_choices": [(field.value, field.label) for field in SubscriptionDate],
+        },
+        is_typed=form.is_typed,
+    )
 
 
 def _chunks(form: SubscriptionForm, held: ExitStack) -> Iterator[bytes]:

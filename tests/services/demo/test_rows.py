@@ -26,7 +26,7 @@ from sgpshop.models import (
 from sgpshop.services import installation
 from sgpshop.services.demo import rows
 from sgpshop.services.demo.rows import seed_rows
-from sgpshop.services.order_search import texts
+from sgpshop.services.order_search import holds, sums, texts, waits
 from sgpshop.services.orders import beginnings
 from sgpshop.services.orders.history_check import Verification
 from tests.signing_in import signed_in
@@ -54,6 +54,7 @@ def assert_books_are_true(orders: int) -> None:
     assert list(check.problems()) == []
     assert check.orders == orders
     assert texts.compare_from(1)[0] == 0
+    assert (sums.compare(), holds.compare(), waits.compare()) == (0, 0, 0)
     assert count(OrderTextDue) == 0
     assert count(OrderChange) == orders
 

@@ -77,7 +77,7 @@ def test_tabs_and_what_is_overdue(shop: World) -> None:  # R113
         PreorderTab.CAPTURED: [done],
         PreorderTab.ALL: [done, gone, failed, late, today],
     }
-    totals = preorders.tab_totals()
+    totals = preorders.tab_totals(answer(preorders.overdue()))
     for tab, expected in stages.items():
         assert numbers(tab) == [order.order_no for order in expected]
         assert totals[tab].count == len(expected)

@@ -139,7 +139,8 @@ def test_the_command_says_whether_they_were_right(app: Flask) -> None:
     db.session.commit()
     assert check() == (
         0,
-        "注文の件数と合計に誤りはありません。\nオーソリ期限・未送信の修正額に誤りはありません。\n",
+        "注文の件数と合計に誤りはありません。\n決済を待つ定期購入・予約に誤りはありません。\n"
+        "オーソリ期限・未送信の修正額に誤りはありません。\n",
     )
     with writing() as session:
         session.execute(sa.update(OrderSum).values(yen=OrderSum.yen + 1))

@@ -16,8 +16,18 @@ from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import CardTransaction, DailyJob, Operation, Order, OrderSum, Setback, utc_now
-from sgpshop.services.order_search import holds, sums
+from sgpshop.models import (
+    CardTransaction,
+    DailyJob,
+    Operation,
+    Order,
+    OrderKind,
+    OrderSum,
+    OrderWait,
+    Setback,
+    utc_now,
+)
+from sgpshop.services.order_search import holds, sums, waits
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import acts, transaction_lookup
 from sgpshop.services.reconciliation import daily
@@ -360,13 +370,16 @@ def test_a_worker_without_daily_work_is_idle(app: Flask, shop: World) -> None:
 def test_what_is_kept_of_the_orders_is_compared_once_a_night(app: Flask) -> None:
     with app.app_context():
         order = make_order(status=S.CAPTURED)
+        make_order(kind=OrderKind.SUBSCRIPTION, status=S.AWAITING_BILLING)
         with writing() as session:
             session.add(OrderSum(status="captured", count=1, yen=1))
             its = CardTransaction.order_id == order.id
             session.execute(sa.update(CardTransaction).where(its).values(hold_ends_at=NIGHT))
+            session.execute(sa.delete(OrderWait))
     with app.app_context(), at(NIGHT):
         daily.run()
-        assert (sums.compare(), holds.compare()) == (0, 0)
+        assert (sums.compare(), holds.compare(), waits.compare()) == (0, 0, 0)
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(OrderWait)) == 1
         with writing() as session:
             session.add(OrderSum(status="captured", count=1, yen=1))
         daily.run()

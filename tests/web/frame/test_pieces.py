@@ -20,8 +20,8 @@ from tests.signing_in import signed_in
 
 def kept(app: Flask) -> str:
     """All that is kept, in one text."""
-    pieces: dict[object, Markup] = app.extensions["sgpshop.pieces"]
-    return "".join(f"{key} {made}" for key, made in pieces.items())
+    pieces: dict[bool, dict[object, Markup]] = app.extensions["sgpshop.pieces"]
+    return "".join(f"{key} {made}" for some in pieces.values() for key, made in some.items())
 
 
 def shown(client: FlaskClient, path: str = "/orders") -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from sgpshop.domain.billing_calendar import end_of, next_month, previous_month
 from sgpshop.domain.delivery_status import ProcessingClass
-from sgpshop.domain.order_rules import LIVE_STATES, MOST_NUMBERS
+from sgpshop.domain.order_rules import MOST_NUMBERS
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import (
@@ -22,26 +22,19 @@ from sgpshop.models import (
     BillingState,
     CardTransaction,
     DailyJob,
-    Delivery,
     HistoryEntry,
     Order,
     OrderKind,
 )
 from sgpshop.models.order import IS_THROUGH
+from sgpshop.services.order_search.waits import HAS_LIVE_MONEY, LEFT_AT
 
 #: Name of the daily job that a month's registration is; its day is the first of the month after.
 JOB = "billing"
 
 #: When everything of an order had left; parcels from before that was noted count as long gone.  What
 #: came back without having been 配送完了 counts from when a person decided about it.
-DELIVERED_AT = sa.func.coalesce(
-    sa.select(sa.func.max(Delivery.delivered_at))
-    .where(Delivery.order_id == Order.id)
-    .correlate(Order)
-    .scalar_subquery(),
-    Order.cancel_waived_at,
-    Order.updated_at,
-)
+DELIVERED_AT = sa.func.coalesce(LEFT_AT, Order.cancel_waived_at, Order.updated_at)
 
 #: 処理区分 at the moment a month's registration began: what was said of its parcels until then.
 _CLASS_THEN = (
@@ -65,17 +58,22 @@ IS_BILLABLE = sa.and_(
 IS_FREE = ~sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open)
 
 
+def _is_open(*kinds: AlertKind) -> sa.ColumnElement[bool]:
+    """Of an alert: it is of such a kind, and nobody took note of it yet."""
+    return sa.and_(Alert.kind.in_(kinds), Alert.acknowledged_at.is_(None))
+
+
 def _has_open(*kinds: AlertKind) -> sa.ColumnElement[bool]:
-    """Nobody took note yet of such an alert: they are few, so all of them are looked up once."""
-    open_ones = sa.select(Alert.order_id).where(
-        Alert.kind.in_(kinds), Alert.acknowledged_at.is_(None)
-    )
-    return Order.id.in_(open_ones.correlate(None))
+    """Of an order: they are few, so all of them are looked up once."""
+    return Order.id.in_(sa.select(Alert.order_id).where(_is_open(*kinds)).correlate(None))
 
 
+_QUESTIONS = AlertKind.DUPLICATE_ROUND, AlertKind.CANCELLED_IN_FILE
 #: Only a person can say whether it is to be charged: another order is for the same round, or the
 #: shop front cancelled it.
-IS_QUESTIONED = _has_open(AlertKind.DUPLICATE_ROUND, AlertKind.CANCELLED_IN_FILE)
+IS_QUESTIONED = _has_open(*_QUESTIONS)
+#: Of an alert: any that says such a thing, or that the card is unfit.
+IS_ASKED_ABOUT = _is_open(*_QUESTIONS, AlertKind.CARD_UNFIT)
 
 #: Its card will not pay on the day, as far as was seen (R102a); it is registered all the same.
 HAS_UNFIT_CARD = sa.and_(IS_BILLABLE, _has_open(AlertKind.CARD_UNFIT))
@@ -95,16 +93,6 @@ _kept_behind = (
 )
 #: It can be planned: else what was passed over would be tried every half a minute for ever.
 HAS_A_NUMBER = _last_used + _kept_behind < MOST_NUMBERS
-
-#: Money of the order is reserved or taken already: it is never charged beside that (P1).
-HAS_LIVE_MONEY = (
-    sa.exists()
-    .where(
-        CardTransaction.order_id == Order.id,
-        CardTransaction.gateway_state.in_(sorted(LIVE_STATES)),
-    )
-    .correlate(Order)
-)
 
 
 def may_be_of(month: date) -> sa.ColumnElement[bool]:
@@ -126,6 +114,12 @@ def to_register(month: date) -> sa.ColumnElement[bool]:
 def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[bool]:
     """To be registered for `month`, whose registration could not take it: whatever held it up is over."""
     return sa.and_(was_left_behind(month, punctual_until), ~IS_QUESTIONED, ~HAS_LIVE_MONEY)
+
+
+def had_registration(month: date) -> sa.ColumnElement[bool]:
+    """A registration of `month` began here: else nothing was left behind by it."""
+    its = sa.exists().where(DailyJob.name == JOB, DailyJob.day == next_month(month))
+    return its.correlate(None)
 
 
 def was_left_behind(month: date, punctual_until: datetime) -> sa.ColumnElement[bool]:

@@ -1,0 +1,200 @@
+"""What is kept of orders that wait for their money follows whoever changes these, their parcels or transactions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.order_rules import LIVE_STATES
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderWait
+from sgpshop.services.order_search import waits
+from sgpshop.storage.database import writing
+from tests.factories import make_order
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.usefixtures("shop")]
+S, P = PaymentStatus, ProcessingClass
+NOON = datetime.fromisoformat("2026-12-24T12:00:00+09:00")
+DAY = date(2026, 12, 24)
+
+
+@pytest.fixture
+def shop(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+        db.session.remove()
+
+
+def waiting(kind: OrderKind = OrderKind.SUBSCRIPTION) -> Order:
+    status = S.AWAITING_BILLING if kind is OrderKind.SUBSCRIPTION else S.AUTHORIZED
+    return make_order(kind=kind, status=status)
+
+
+def kept() -> list[OrderWait]:
+    """All rows, having looked whether they are right, in plain words."""
+    db.session.rollback()
+    db.session.expire_all()
+    rows = {row.order_id: row for row in db.session.scalars(sa.select(OrderWait))}
+    for order in db.session.scalars(sa.select(Order)):
+        row = rows.get(order.id)
+        assert (row is not None) == waits_for_money(order)
+        if row is not None:
+            assert {name: getattr(row, name) for name in vars_of(order)} == vars_of(order)
+    assert waits.compare() == 0
+    return list(rows.values())
+
+
+def waits_for_money(order: Order) -> bool:
+    if order.kind is OrderKind.SUBSCRIPTION:
+        return order.payment_status is S.AWAITING_BILLING
+    return order.kind is OrderKind.PREORDER and order.payment_status in CAPTURABLE
+
+
+def vars_of(order: Order) -> dict[str, Any]:
+    transactions = db.session.scalars(
+        sa.select(CardTransaction).where(CardTransaction.order_id == order.id)
+    ).all()
+    parcels, done = order.deliveries, (DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED)
+    is_back_for_good = order.processing_class is P.RETURNED and bool(order.cancel_waived_at)
+    return {
+        "kind": order.kind,
+        "status": order.payment_status,
+        "total": order.total,
+        "is_through": order.processing_class is P.DELIVERED or is_back_for_good,
+        "ships_on": min((one.wish_date for one in parcels if one.wish_date), default=waits.NEVER),
+        "left_at": max((one.delivered_at for one in parcels if one.delivered_at), default=None),
+        "seems_gone": order.processing_class is P.UNPROCESSED
+        and any(one.slip_no or one.status in done for one in parcels),
+        "is_suspect": any(
+            one.gateway_state in LIVE_STATES
+            or (
+                one.looks > 0
+                and one.card_seq is None
+                and not one.member_id
+                and one.gateway_state != "CHECK"
+            )
+            for one in transactions
+        ),
+    }
+
+
+def change(model: type[Order | CardTransaction | Delivery], **values: object) -> list[OrderWait]:
+    with writing() as session:
+        session.execute(sa.update(model).values(**values))
+    return kept()
+
+
+def test_an_order_has_a_row_for_as_long_as_it_waits() -> None:
+    make_order()
+    assert kept() == []
+    waiting(), waiting(OrderKind.PREORDER)
+    assert len(kept()) == 2
+    assert len(change(Order, payment_status=S.AWAITING_BILLING)) == 1
+    assert len(change(Order, kind=OrderKind.SUBSCRIPTION)) == 3  # all
+    assert change(Order, kind=OrderKind.NORMAL) == []
+    assert len(change(Order, kind=OrderKind.PREORDER, payment_status=S.CAPTURE_FAILED)) == 3
+    assert [row.total for row in change(Order, total=7)] == [7, 7, 7]
+    with writing() as session:
+        session.delete(session.scalars(sa.select(Order).limit(1)).one())
+    assert len(kept()) == 2
+    assert change(Order, payment_status=S.CAPTURED) == []
+
+
+def test_it_follows_the_parcels() -> None:
+    order = waiting()
+    [row] = change(Delivery, wish_date=DAY)
+    assert (row.ships_on, row.left_at, row.seems_gone, row.is_through) == (DAY, None, False, False)
+    assert change(Delivery, slip_no="123")[0].seems_gone
+    assert not change(Delivery, slip_no="")[0].seems_gone
+    with writing() as session:  # another, as a row alone
+        session.execute(
+            sa.insert(Delivery).values(
+                order_id=order.id, number=2, wish_date=date(2026, 12, 20), status="delivered"
+            )
+        )
+    [row] = kept()
+    assert (row.ships_on, row.seems_gone) == (date(2026, 12, 20), True)
+    with writing() as session:
+        session.execute(sa.delete(Delivery).where(Delivery.number == 2))
+    assert kept()[0].ships_on == DAY
+    assert change(Delivery, delivered_at=NOON, status=DeliveryStatus.DELIVERED)[0].left_at == NOON
+    [row] = change(Order, processing_class=P.DELIVERED)
+    assert (row.is_through, row.seems_gone) == (True, False)
+    assert not change(Order, processing_class=P.RETURNED)[0].is_through
+    assert change(Order, cancel_waived_at=NOON)[0].is_through
+    assert change(Delivery, delivered_at=None)[0].left_at is None
+
+
+def test_it_follows_the_transactions() -> None:
+    order = waiting()
+    for is_suspect, values in (
+        (False, {"gateway_state": None, "looks": 0}),
+        (True, {"looks": 1}),  # and nothing shows a card
+        (False, {"gateway_state": "CHECK"}),
+        (True, {"gateway_state": "AUTH"}),
+        (True, {"gateway_state": "VOID"}),
+        (False, {"member_id": "M1"}),
+        (True, {"member_id": ""}),
+        (False, {"card_seq": 0}),
+        (True, {"gateway_state": "SALES"}),
+        (False, {"gateway_state": "CHECK"}),
+    ):
+        assert change(CardTransaction, **values)[0].is_suspect is is_suspect
+    with writing() as session:  # the next of its transactions, as a row alone
+        session.execute(
+            sa.insert(CardTransaction).values(
+                order_id=order.id,
+                sequence=1,
+                is_current=False,
+                gateway_order_id="x-1",
+                gateway_state="CAPTURE",
+            )
+        )
+    assert kept()[0].is_suspect
+    with writing() as session:
+        session.execute(sa.delete(CardTransaction).where(CardTransaction.sequence == 1))
+    assert not kept()[0].is_suspect
+
+
+def break_off() -> None:
+    with writing() as session:
+        session.execute(sa.update(Order).values(payment_status=S.CANCELLED))
+        session.execute(sa.update(Delivery).values(wish_date=DAY))
+        assert db.session.scalar(sa.select(OrderWait.order_id)) is None
+        raise KeyboardInterrupt
+
+
+def test_what_is_taken_back_or_killed_leaves_it_true() -> None:
+    waiting()
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert [row.ships_on for row in kept()] == [waits.NEVER]
+
+
+def test_drift_is_found_logged_and_mended(capsys: pytest.CaptureFixture[str]) -> None:
+    other, gone, left = waiting(), waiting(OrderKind.PREORDER), waiting()
+    ended = make_order(kind=OrderKind.SUBSCRIPTION, status=S.CAPTURED)
+    kept()
+    ids = {order.id for order in (other, gone, left)}
+    with writing() as session:  # one is another, one is lacking, one is too many
+        session.execute(
+            sa.update(OrderWait).where(OrderWait.order_id == other.id).values(left_at=NOON)
+        )
+        session.execute(sa.delete(OrderWait).where(OrderWait.order_id == gone.id))
+        names = [column.name for column in waits.kept.c]
+        of_left = sa.select(sa.literal(ended.id), *list(waits.kept.c)[1:])
+        session.execute(
+            sa.insert(OrderWait).from_select(names, of_left.where(OrderWait.order_id == left.id))
+        )
+    assert waits.compare() == 3
+    [told] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "mended" in line]
+    assert told["orders"] == 3
+    assert {row.order_id for row in kept()} == ids
