@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -99,20 +100,20 @@ def show() -> ResponseReturnValue:
         days=days,
         other_days=pictures.DAYS + pictures.MORE_DAYS - days,
         captured=found.captured,
-        captured_bars=[
+        captured_bars=tuple(
             Bar(
                 f"{day.month}/{day.day}",
                 yen,
                 _list(date_field="captured_at", **{"from": str(day), "to": str(day)}),
             )
             for day, yen in found.captured.days.items()
-        ],
-        hold_bars=[
+        ),
+        hold_bars=tuple(
             Bar(words, count, _holds(last), tone)
             for words, count, last, tone in zip(
                 _HEAP_WORDS, found.holds, pictures.HEAPS, _HEAP_TONES, strict=True
             )
-        ],
+        ),
         failure_bars=[
             Bar(one.words, one.count, _list(status="capture_failed", error=one.code), "is-bad")
             for one in failures
@@ -265,10 +266,14 @@ def _lines(
 
 def _list(**conditions: Any) -> str:
     """The order list under `conditions`; empty ones are left out."""
-    given = {name: value for name, value in conditions.items() if value != ""}
-    # A page names some thirty of them, of one screen.
+    # A page names some thirty of them, of one screen, and the next one names the same.
     orders = current_app.jinja_env.globals["url_for"]("order_search.show")  # type: ignore[operator]
-    return f"{orders}?{urlencode(given)}"
+    return f"{orders}?{_query(tuple(conditions.items()))}"
+
+
+@lru_cache(maxsize=512)
+def _query(conditions: tuple[tuple[str, Any], ...]) -> str:
+    return urlencode([(name, value) for name, value in conditions if value != ""])
 
 
 def _holds(last: int | None) -> str:
