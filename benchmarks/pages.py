@@ -22,7 +22,7 @@ from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.search import PageRequest
 from sgpshop.services.orders import history
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import keep_statements, writing
 from sgpshop.web.frame import formatters, menus, order_row
 from tests.signing_in import signed_in
 
@@ -66,6 +66,7 @@ def _measure(title: str, big: Flask, small: Flask) -> None:
         app.config["SEARCHES_PER_PERSON"] = 1_000_000  # nobody loads so many
     clients = {app: signed_in(app, Role.OPERATOR, f"bench{time.time()}") for app in rows}
     with big.app_context():
+        keep_statements()
         shown = search.search(SearchCriteria(), PageRequest()).rows
         db.session.remove()
     bare = _bare_app(big, shown).test_client()

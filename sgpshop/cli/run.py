@@ -42,6 +42,7 @@ _PARENT = "SGPSHOP_PARENT_PID"
 def web(host: str, port: int) -> None:
     """Serve the screens (waitress)."""
     from sgpshop.storage import news
+    from sgpshop.storage.database import keep_statements
     from sgpshop.storage.queue import messages
     from sgpshop.web.server import make_server
 
@@ -58,6 +59,7 @@ def web(host: str, port: int) -> None:
     _tell_first_owner()
     _tell_start("web", port=int(server.effective_port))
     settle()
+    keep_statements()
     try:
         server.run()
     finally:

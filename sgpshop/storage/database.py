@@ -48,6 +48,8 @@ SILENT_SERVER = {
 #: Stands in a statement whose plan is a matter of its values: PostgreSQL plans it anew for them each time.  Others
 #: it may plan once for all (kept_statements.py).
 ANEW = "/* planned anew */"
+#: Seconds for which a connection keeps what it prepared.
+_PLANS_KEPT_FOR = 30.0
 #: So many seconds nobody else waits for one that said nothing.
 _SILENT_FOR = 5.0
 _TRY_EVERY = 0.005
@@ -139,6 +141,14 @@ def _limit_waiting(engine: sa.Engine) -> None:
         connection.execute(f"SET lock_timeout = '{WRITE_WAIT}s'")
         connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION}s'")
         connection.commit()
+
+
+def keep_statements() -> None:
+    """What PostgreSQL prepared for a page is kept for the next ones: said by processes that show pages."""
+    if db.engine.dialect.name == "postgresql":
+        from sgpshop.storage import kept_statements
+
+        kept_statements.Connection.kept_for = _PLANS_KEPT_FOR
 
 
 def _begin_within(seconds: float, connection: sa.Connection, begin: str) -> None:

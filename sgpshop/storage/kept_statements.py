@@ -2,11 +2,15 @@
 
 What is asked for the sixth time is prepared: the server takes it apart once, and plans it once for all
 values where it expects nothing from planning it for each.  Planning was most of what a page cost there.
+
+A worker keeps none between its transactions: what it asks again and again is whether a time has come for any of
+many rows, and by a plan made for all times PostgreSQL looks through all of them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
@@ -32,11 +36,17 @@ class Connection(psycopg.Connection[Any]):
     from one to the next.  Our tables are made and altered by migrations, in processes of their own.
     """
 
+    #: Seconds for which it is otherwise; then all is planned anew, for tables have grown meanwhile.
+    kept_for: ClassVar[float] = 0.0
+    _forgotten_at = 0.0
+
     def rollback(self) -> None:
         """Undo what the transaction wrote.  After an error nothing is kept, as psycopg does it."""
         with self.lock:
-            if self.pgconn.transaction_status == TransactionStatus.INTRANS:
+            is_young = time.monotonic() - self._forgotten_at < self.kept_for
+            if is_young and self.pgconn.transaction_status == TransactionStatus.INTRANS:
                 said = self.pgconn.exec_(b"ROLLBACK")
                 if said.status == ExecStatus.COMMAND_OK:
                     return
+        self._forgotten_at = time.monotonic()
         super().rollback()  # and say what is wrong, if it is the connection

@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from sgpshop.extensions import db
 from sgpshop.models import Setting
-from sgpshop.storage.database import ANEW, writing
+from sgpshop.storage import kept_statements
+from sgpshop.storage.database import ANEW, keep_statements, writing
 
 pytestmark = [
     pytest.mark.postgresql,
@@ -25,7 +26,8 @@ PREPARED = sa.text("SELECT count(*) FROM pg_prepared_statements WHERE statement 
 
 
 @pytest.fixture(autouse=True)
-def _within(app: Flask) -> Iterator[None]:
+def _within(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(kept_statements.Connection, "kept_for", 600.0)  # as in a process with pages
     with app.app_context():
         db.session.remove()
         db.engine.dispose()  # connections that know nothing yet
@@ -51,6 +53,18 @@ def test_what_pages_ask_again_and_again_is_taken_apart_once() -> None:
     assert kept() == 1
     page(NAMES)
     assert kept() == 1
+
+
+def test_they_are_planned_anew_after_a_while_and_a_worker_keeps_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for seconds in (600.0, 0.0):  # tables have grown by then; a worker says it nowhere
+        monkeypatch.setattr(kept_statements.Connection, "kept_for", seconds)
+        for _ in range(OFTEN):
+            page(NAMES)
+    assert kept() == 0
+    keep_statements()
+    assert kept_statements.Connection.kept_for > 0
 
 
 def test_what_is_a_matter_of_its_values_is_planned_anew() -> None:

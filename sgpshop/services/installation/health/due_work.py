@@ -26,7 +26,7 @@ from sgpshop.services.deliveries import slips
 from sgpshop.services.outgoing import webhooks
 from sgpshop.services.payments import clocks
 from sgpshop.storage import jobs, setbacks, shared_clock
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import ANEW, writing
 from sgpshop.storage.setbacks import rests
 
 
@@ -83,7 +83,8 @@ _ANY_DUE = sa.select(
     ),
     sa.exists(sa.select(OrderTextDue.id)),
     webhooks.IS_ANYBODY_TO_TELL,
-)
+    # By a plan made for any time PostgreSQL would look through all transactions for one that is due.
+).prefix_with(ANEW)
 
 
 def any_due() -> AnyDue:
