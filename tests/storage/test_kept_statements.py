@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sgpshop.extensions import db
 from sgpshop.models import Setting
+from sgpshop.services.installation.health import due_work
 from sgpshop.storage import kept_statements
 from sgpshop.storage.database import ANEW, keep_statements, writing
 
@@ -71,6 +72,15 @@ def test_what_is_a_matter_of_its_values_is_planned_anew() -> None:
     for _ in range(OFTEN + 1):
         page(ALL_ANEW)
     assert kept() == 0
+
+
+def test_whether_a_time_has_come_is_planned_anew() -> None:
+    """By a plan for any time all transactions would be looked through for one that is due."""
+    for _ in range(OFTEN + 1):
+        due_work.any_due()
+    found = db.session.scalar(PREPARED, {"text": "%card_transactions.next_look_at%"})
+    db.session.rollback()
+    assert found == 0
 
 
 def test_what_was_written_is_undone_all_the_same() -> None:
