@@ -162,11 +162,11 @@ def _made_part(
 
 
 def find_ids(
-    wanted: Sequence[sa.ColumnElement[bool]], sorting: Sorting, *, size: int, cursor: str = ""
+    statement: sa.Select[int], sorting: Sorting, *, size: int, cursor: str = ""
 ) -> Page[int]:
-    """The ids of the orders that meet `wanted`, beyond `cursor`; one query.  Raises CursorInvalid."""
-    page = find(sa.select(Order.id).where(*wanted), sorting, size=size, cursor=cursor)
-    return page.showing([row.id for row in page.rows])
+    """The ids that `statement` selects, beyond `cursor`; one query.  Raises CursorInvalid."""
+    page = find(statement, sorting, size=size, cursor=cursor)
+    return page.showing([row[0] for row in page.rows])
 
 
 def is_backwards(cursor: str, sorting: Sorting) -> bool:
@@ -180,9 +180,10 @@ def all_ids(wanted: Sequence[sa.ColumnElement[bool]], *, size: int) -> Iterator[
     Walked by what never changes, each part read when it is asked for: no order comes twice, and
     only one that stops matching meanwhile is left out.
     """
+    statement = sa.select(Order.id).where(*wanted)
     cursor, is_first = "", True
     while cursor or is_first:
-        page = find_ids(wanted, NEWEST_FIRST, size=size, cursor=cursor)
+        page = find_ids(statement, NEWEST_FIRST, size=size, cursor=cursor)
         cursor, is_first = page.next_cursor, False
         yield page.rows
 

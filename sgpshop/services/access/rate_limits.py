@@ -223,10 +223,9 @@ def count_request(
             limits[f"search:{key_id}"] = config["API_SEARCHES_PER_KEY"]
     lots: _Lots = current_app.extensions.setdefault("requests", _Lots())
     if missing := lots.use(limits):
-        with lots.asking({subject: limits[subject] for subject in missing}) as sizes:
-            counted = count_in_span(
-                {subject: limits[subject] for subject in missing}, sizes, is_reading=is_reading
-            )
+        asked = {subject: limits[subject] for subject in missing}
+        with lots.asking(asked) as sizes:
+            counted = count_in_span(asked, sizes, is_reading=is_reading)
             if counted is None:
                 return None
             lots.put(sizes, counted)

@@ -67,11 +67,11 @@ def count(wanted: WaitingFilter) -> int:
 
 def page(wanted: WaitingFilter, cursor: str = "") -> Page[WaitingParcel]:
     """The parcels of some orders, the oldest first; six queries.  Raises CursorInvalid."""
-    conditions = _conditions(wanted)
-    found = keyset.find_ids(conditions, _OLDEST_FIRST, size=PAGE_SIZE, cursor=cursor)
+    statement = sa.select(Order.id).where(*_conditions(wanted))
+    found = keyset.find_ids(statement, _OLDEST_FIRST, size=PAGE_SIZE, cursor=cursor)
     from_end = keyset.is_backwards(cursor, _OLDEST_FIRST)
     if (size := _that_fit(found.rows[:: -1 if from_end else 1])) < len(found.rows):
-        found = keyset.find_ids(conditions, _OLDEST_FIRST, size=size, cursor=cursor)
+        found = keyset.find_ids(statement, _OLDEST_FIRST, size=size, cursor=cursor)
     orders = load_facts(found.rows, with_parcels=True, with_items=True)
     wishes = {
         row.id: row

@@ -75,8 +75,8 @@ class ListedPreorder:
 def search(tab: PreorderTab, cursor: str = "") -> Page[ListedPreorder]:
     """The ones to be shipped first, those without a date last.  Raises CursorInvalid."""
     today = jst_day(utc_now())
-    page = keyset.find(*_of_tab(tab, today), size=PAGE_SIZE, cursor=cursor)
-    return page.showing(_load([row[0] for row in page.rows], today))
+    page = keyset.find_ids(*_of_tab(tab, today), size=PAGE_SIZE, cursor=cursor)
+    return page.showing(_load(page.rows, today))
 
 
 def tab_totals(overdue_ones: Total) -> dict[PreorderTab, Total]:

@@ -46,9 +46,8 @@ def search(criteria: SubscriptionCriteria, cursor: str = "") -> Page[ListedSubsc
         if is_plain
         else sa.select(Order.id).where(*wanted(criteria))
     )
-    page = keyset.find(ids, NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
-    order_ids = [row[0] for row in page.rows]
-    return page.showing(rows.load(order_ids, utc_now(), settings.load().billing_day))
+    page = keyset.find_ids(ids, NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
+    return page.showing(rows.load(page.rows, utc_now(), settings.load().billing_day))
 
 
 @lru_cache(maxsize=16)
