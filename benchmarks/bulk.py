@@ -18,6 +18,8 @@ from sgpshop.gateway import TradeAccess
 from sgpshop.models import BulkItem, Order, Role, utc_now
 from sgpshop.services import installation, settings
 from sgpshop.services.bulk import report, runs
+from sgpshop.services.orders import history
+from sgpshop.storage.database import writing
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
@@ -121,20 +123,25 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
 
 
 def make_orders(processes: Processes, number: int) -> list[Order]:
-    """Orders in 仮売上 here and AUTH at the simulator; the contract is filled in."""
+    """Orders in 仮売上 here and AUTH at the simulator, each with the entry it comes in with; the contract is
+    filled in."""
     shop_id, shop_pass = SHOP
     settings.save("bench", site_id="tsite00000001", shop_id=shop_id, shop_pass=shop_pass)
     wishes = [
         {"order_id": order_number(), "amount": 1000 + n, "job_cd": "AUTH"} for n in range(number)
     ]
     made = processes.post_control("transactions", wishes)
-    return [
+    orders = [
         make_order(
             total=1000 + n,
             access=TradeAccess(row["order_id"], row["access_id"], row["access_pass"]),
         )
         for n, row in enumerate(made)
     ]
+    with writing():
+        for order in orders:
+            history.record_unchanged(order, "imported", history.WORKER)
+    return orders
 
 
 def signed_in(url: str) -> requests.Session:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,7 +39,7 @@ class Chain:
 
     def add(self, connection: sa.Connection, entries: Sequence[Mapping[str, Any]]) -> None:
         """Add these rows, as of now, within an open write transaction."""
-        end = connection.execute(self._the_end().with_for_update()).one_or_none()
+        end = connection.execute(self._lock_end).one_or_none()
         last, state = (end.last, end.state) if end else (0, history_chain.START)
         key, now, added = vault.derived_key(self.name), utc_now(), []
         names: list[str] = []
@@ -54,7 +55,7 @@ class Chain:
         if end is None:  # taken away by somebody: the next check tells
             connection.execute(sa.insert(self.end).values(id=1, **stands))
         else:
-            connection.execute(sa.update(self.end).where(self.end.c.id == 1).values(**stands))
+            connection.execute(self._move_end, stands)
 
     def faults(self, connection: sa.Connection) -> Iterator[str]:
         """What is wrong with the chain as such, in words."""
@@ -106,6 +107,16 @@ class Chain:
         if (last, end.state if end else history_chain.START) != (number, before):
             raise ChainBroken(f"{self.label}が削除されています")
         connection.execute(sa.update(self.end).where(self.end.c.id == 1).values(state=after))
+
+    # Made once: each order's beginning, and each act of a person, goes through them.
+    @cached_property
+    def _lock_end(self) -> sa.Select[int, str]:
+        return self._the_end().with_for_update()
+
+    @cached_property
+    def _move_end(self) -> sa.Update:
+        values: dict[str, Any] = {name: sa.bindparam(name) for name in ("last", "state")}
+        return sa.update(self.end).where(self.end.c.id == 1).values(values)
 
     def _the_end(self) -> sa.Select[int, str]:
         return sa.select(self.end.c.last, self.end.c.state).where(self.end.c.id == 1)

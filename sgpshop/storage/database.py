@@ -103,8 +103,10 @@ def prepare_engine(engine: sa.Engine) -> None:
         begin = "BEGIN " + options.get(_BEGIN, "DEFERRED")
         if _WAIT in options:
             _begin_within(options[_WAIT], connection, begin)
-        else:
+        elif _BEGIN in options:
             connection.exec_driver_sql(begin)
+        else:  # it asks nothing of the file yet: nothing that could fail, and the shorter way
+            _raw(connection).execute(begin)
 
 
 def _limit_waiting(engine: sa.Engine) -> None:
@@ -151,11 +153,17 @@ def keep_statements() -> None:
         kept_statements.Connection.kept_for = _PLANS_KEPT_FOR
 
 
+def _raw(connection: sa.Connection) -> sqlite3.Connection:
+    """SQLite's own connection below."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
 def _begin_within(seconds: float, connection: sa.Connection, begin: str) -> None:
     """Try often: SQLite's own waiting sleeps longer and longer, and misses its turn for seconds
     while another process writes one transaction after the other."""
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)
+    raw = _raw(connection)
     until = time.monotonic() + seconds
     raw.execute("PRAGMA busy_timeout=0")
     try:
@@ -195,8 +203,7 @@ def fold_back() -> None:
     if current_app.extensions.get(_FOLDED_AT) == written_at:
         return
     with db.engine.connect() as connection:
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, sqlite3.Connection)
+        raw = _raw(connection)
         # Most of it while others write: neither waits for the other.
         pages, is_over = _checkpoint(raw, "PASSIVE", 0)
         if pages >= LONG_LOG:

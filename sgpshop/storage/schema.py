@@ -89,7 +89,7 @@ def require_unchanged(*, every: float = 0.0) -> bool:
     is_left_out = db.session().info[_UNASKED] = now - asked_at < every
     if is_left_out:
         return False
-    present = db.session.scalar(_VERSION)
+    present = _present_to(db.session())
     db.session.commit()
     _require(present)
     current_app.extensions[_ASKED_AT] = now
@@ -99,7 +99,12 @@ def require_unchanged(*, every: float = 0.0) -> bool:
 def before_writing(session: Session) -> None:
     """At the beginning of a write transaction: ask, if that was left out.  Raises as `require_current`."""
     if session.info.pop(_UNASKED, False):
-        _require(session.scalar(_VERSION))
+        _require(_present_to(session))
+
+
+def _present_to(session: Session) -> str | None:
+    # On the connection: asked before each operation, and the session's own ways cost as much again.
+    return session.connection().execute(_VERSION).scalar()
 
 
 _VERSION = sa.text("SELECT version_num FROM alembic_version")

@@ -25,7 +25,6 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import (
-    CardTransaction,
     Delivery,
     InstallationFact,
     MoneyMovement,
@@ -66,7 +65,7 @@ _LINES = (
     .outerjoin(OrderLine, OrderLine.order_id == Order.id)
     .where(Order.id == sa.bindparam("order_id"))
 )
-_BOOKED_BEFORE = sa.select(
+_BOOKED = sa.select(
     *(
         sa.func.coalesce(sa.func.sum(column), 0).label(column.key)
         for column in (
@@ -83,16 +82,6 @@ _BOOKED_BEFORE = sa.select(
 def kept(state: str | None, captured: int | None) -> int:
     """Yen that SMBC-GP took under a number and did not give back."""
     return 0 if TradeState.of(state or "").is_cancelled else captured or 0
-
-
-def kept_of(transaction_id: int) -> int:
-    """The same of a transaction, as our books know it."""
-    row = db.session.execute(
-        sa.select(CardTransaction.gateway_state, CardTransaction.captured_amount).where(
-            CardTransaction.id == transaction_id
-        )
-    ).one()
-    return kept(row.gateway_state, row.captured_amount)
 
 
 def last_by_hand(order: Order) -> int:
@@ -143,17 +132,12 @@ def book(order_id: int, transaction_id: int, before: int, after: int, at: dateti
     """
     if before == after:
         return
-    given = (
-        db.session.scalar(
-            sa.select(CardTransaction.given_by_hand).where(CardTransaction.id == transaction_id)
-        )
-        or 0
-    )
-    left_before, left_after = max(0, before - given), max(0, after - given)
+    booked = _booked(transaction_id)
+    left_before, left_after = max(0, before - booked.by_hand), max(0, after - booked.by_hand)
     if left_before != left_after:
         day = jst_day(at)
         late = day if _is_from_before(order_id, day) else None
-        _add(order_id, transaction_id, left_before, left_after, day, booked_on=late)
+        _add(order_id, transaction_id, left_before, left_after, day, booked, booked_on=late)
 
 
 def _is_from_before(order_id: int, day: date) -> bool:
@@ -169,7 +153,7 @@ def book_by_hand(order: Order, yen: int, day: date) -> None:
     there = order.transaction
     assert there is not None
     left = left_of(order)
-    _add(order.id, there.id, left, left - yen, day, is_by_hand=True)
+    _add(order.id, there.id, left, left - yen, day, _booked(there.id), is_by_hand=True)
 
 
 def book_back(order_id: int, transaction_id: int) -> None:
@@ -205,12 +189,19 @@ def _is_against(row: Any) -> bool:
     return bool(row.is_refund is not (row.kept_after < row.kept_before)) and not row.is_by_hand
 
 
+def _booked(transaction_id: int) -> Any:
+    """What was booked of a transaction so far: yen and tax by rate, and yen that went back by hand."""
+    db.session.flush()
+    return db.session.connection().execute(_BOOKED, {"transaction_id": transaction_id}).one()
+
+
 def _add(
     order_id: int,
     transaction_id: int,
     before: int,
     after: int,
     day: date,
+    booked: Any,
     *,
     booked_on: date | None = None,
     is_by_hand: bool = False,
@@ -230,9 +221,9 @@ def _add(
             "is_refund": is_by_hand or after < before,
             **_of_the_order(
                 order_id,
-                transaction_id,
                 after,
                 day,
+                booked,
                 given=before - after if is_by_hand else 0,
                 is_sale=after > before,
             ),
@@ -241,7 +232,7 @@ def _add(
 
 
 def _of_the_order(
-    order_id: int, transaction_id: int, after: int, day: date, *, given: int, is_sale: bool
+    order_id: int, after: int, day: date, booked: Any, *, given: int, is_sale: bool
 ) -> dict[str, Any]:
     """What the order says of a movement: its rates, and since when the money was owed.
 
@@ -249,9 +240,8 @@ def _of_the_order(
     the tax of what the shop has in the end, whatever became of the order's lines (R77b, R77c).
     `given`: yen of it that a person gives back by hand.
     """
-    lines = db.session.execute(_LINES, {"order_id": order_id}).all()
+    lines = db.session.connection().execute(_LINES, {"order_id": order_id}).all()
     columns: Mapping[str, Any] = {**lines[0]._mapping}
-    booked = db.session.execute(_BOOKED_BEFORE, {"transaction_id": transaction_id}).one()
     items = [line for line in lines if line.amount is not None]
     if sum(line.amount for line in items) > MOST_IN_LINES:
         items = []  # of before that limit: nobody sold goods for so much, and no books hold it

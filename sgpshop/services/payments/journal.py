@@ -48,7 +48,7 @@ from sgpshop.services.payments import (
 )
 from sgpshop.services.payments.record import close
 from sgpshop.storage import news, shared_clock, vault
-from sgpshop.storage.database import read_alone, writing
+from sgpshop.storage.database import writing
 from sgpshop.storage.write_together import write_together
 
 #: `Attempt.reason` of an attempt whose worker never came back.
@@ -182,6 +182,13 @@ _TAKE = (
         {name: bindparam(name) for name in ("lease", "due_at", "tries", "sent_at")}
         | {"state": AttemptState.SENDING}
     )
+)
+_MAY_STILL_SEND = sa.select(_attempts.c.id).where(
+    _attempts.c.id == bindparam("attempt"),
+    _attempts.c.lease == bindparam("held"),
+    _attempts.c.state == AttemptState.SENDING,
+    _attempts.c.due_at > bindparam("now"),
+    _attempts.c.sent_at > bindparam("begun"),
 )
 
 
@@ -410,10 +417,11 @@ def may_still_send(claimed: ClaimedAttempt) -> bool:
     restored), while another worker took the attempt for lost and a person went on.
     """
     now = shared_clock.now()
-    is_ours = sa.exists().where(
-        _is_held(claimed), Attempt.due_at > now, Attempt.sent_at > now - _until_sent()
-    )
-    return read_alone(sa.select(is_ours)) == [True]
+    held = {"attempt": claimed.attempt_id, "held": claimed.lease}
+    times = {"now": now, "begun": now - _until_sent()}
+    is_ours = db.session.connection().execute(_MAY_STILL_SEND, held | times).first() is not None
+    db.session.commit()
+    return is_ours
 
 
 def _until_sent() -> timedelta:

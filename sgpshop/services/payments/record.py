@@ -76,11 +76,14 @@ _READ = (
         Order.version,
         Order.history_state,
         Order.processing_class,
+        CardTransaction.gateway_state,
+        CardTransaction.captured_amount,
         sa.exists()
         .where(Alert.order_id == Order.id, Alert.kind.in_(MISSING))
         .label("was_missing"),
     )
     .join(Order, Order.id == Attempt.order_id)
+    .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
     .where(Attempt.id == bindparam("attempt"))
     .with_for_update(of=Order)
 )  # fmt: skip
@@ -200,7 +203,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
             effects.tell_money(session, order, outcome.trade, was)
     elif outcome.event is Event.CAPTURE_DONE:
         taken, at = effects.amount_there(row, outcome), outcome.processed_at or now
-        before = money_movements.kept_of(row.transaction_id)
+        before = money_movements.kept(row.gateway_state, row.captured_amount)
         connection.execute(
             _CAPTURED,
             {
