@@ -108,6 +108,19 @@ def test_after_an_error_nothing_is_kept_and_all_goes_on() -> None:
     page(NAMES)
 
 
+def test_a_column_of_another_type_is_told_once_and_then_all_goes_on() -> None:
+    """By a migration meanwhile: the page that meets it says so (P36)."""
+    for _ in range(OFTEN):
+        page(NAMES)
+    db.session.execute(sa.text("SELECT 1"))  # or the other would have our connection
+    with db.engine.begin() as other:
+        other.execute(sa.text("ALTER TABLE settings ALTER COLUMN name TYPE text"))
+    with pytest.raises(DBAPIError, match="cached plan"):
+        page(NAMES)
+    db.session.rollback()
+    page(NAMES)
+
+
 def test_a_rollback_on_a_connection_that_was_cut_is_told() -> None:
     with db.engine.connect() as connection, db.engine.connect() as other:
         connection.execute(NAMES, {"name": "one"})

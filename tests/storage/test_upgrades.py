@@ -281,6 +281,26 @@ class TestMigratedUnderARunningProcess:
         assert client.get("/readyz").status_code == 503
         assert client.post("/login", data={"name": "x"}).status_code == 503
 
+    @pytest.mark.postgresql
+    @pytest.mark.usefixtures("newer")
+    def test_a_page_that_meets_altered_tables_within_the_second_says_so(
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(right_database, "_READERS_ASK_EVERY", 3600.0)
+        app.add_url_rule("/reads", "reads", security.public(self.read))
+        client = app.test_client()
+        assert client.get("/reads").text == "old"
+        with writing() as session:
+            session.execute(sa.text("ALTER TABLE installation RENAME COLUMN value TO said"))
+        self.renew()
+        answer = client.get("/reads")
+        assert answer.status_code == 503
+        assert "システムを更新しています" in answer.text
+
+    @staticmethod
+    def read() -> str:
+        return "old" if db.session.scalars(sa.select(InstallationFact.value)).all() else "none"
+
     @staticmethod
     def write() -> str:
         with writing() as session:

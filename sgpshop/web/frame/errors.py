@@ -149,9 +149,23 @@ def _http_error(error: HTTPException) -> BaseResponse:
 
 def _database_error(error: sqlalchemy.exc.DBAPIError) -> Response:
     if not is_unavailable(error):
+        if _is_other_version():
+            return _wrong_database(WrongVersion())
         raise error
     _tell(error)
     return _unavailable()
+
+
+def _is_other_version() -> bool:
+    """Whether the tables were altered under a page, which asks only now and then (P36)."""
+    db.session.rollback()
+    try:
+        schema.require_unchanged()
+    except (schema.NewerSchema, schema.OtherSchema):
+        return True
+    except sqlalchemy.exc.SQLAlchemyError:
+        db.session.rollback()
+    return False
 
 
 def _no_connection(error: sqlalchemy.exc.TimeoutError) -> Response:
