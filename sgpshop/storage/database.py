@@ -48,6 +48,9 @@ SILENT_SERVER = {
 #: Stands in a statement whose plan is a matter of its values: PostgreSQL plans it anew for them each time.  Others
 #: it may plan once for all (kept_statements.py).
 ANEW = "/* planned anew */"
+#: And in one for which planning takes far longer than asking, whatever its values: a page's figures in one row.
+#: PostgreSQL, which counts little for planning, would plan it for each.
+ONCE = "/* planned once */"
 #: Seconds for which a connection keeps what it prepared.
 _PLANS_KEPT_FOR = 30.0
 #: So many seconds nobody else waits for one that said nothing.

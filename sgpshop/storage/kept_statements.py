@@ -15,16 +15,22 @@ from typing import Any, ClassVar
 import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
 
-from sgpshop.storage.database import ANEW
+from sgpshop.storage.database import ANEW, ONCE
 
 
 class Cursor(psycopg.Cursor[Any]):
-    """psycopg's, but for statements with ANEW in them."""
+    """psycopg's, but for statements with ANEW or ONCE in them."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Cursor:
-        """As psycopg does; what says ANEW is not prepared."""
+        """As psycopg does; what says ANEW is not prepared, what says ONCE is and has one plan for all values."""
         if isinstance(query, str) and ANEW in query:
             options["prepare"] = False
+        elif isinstance(query, str) and ONCE in query and Connection.kept_for:
+            self.connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            super().execute(query, params, **options | {"prepare": True})
+            # After an error nothing more can be said, and the setting goes with the transaction.
+            self.connection.execute("SET LOCAL plan_cache_mode = auto")
+            return self
         return super().execute(query, params, **options)
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, SessionTransaction
 
 from sgpshop.extensions import db
+from sgpshop.storage.database import ONCE
 from sgpshop.storage.rows import read as rows_of
 
 _V = TypeVar("_V")
@@ -63,7 +64,8 @@ def _together(
     # LIMIT: else SQLite takes them apart again and adds up some of them more than once.
     parts = [statement.limit(1).subquery() for statement in statements]
     whole: sa.FromClause = reduce(lambda left, right: left.join(right, sa.true()), parts)
-    return sa.select(*parts).select_from(whole), [len(part.c) for part in parts]
+    together = sa.select(*parts).select_from(whole).prefix_with(ONCE)
+    return together, [len(part.c) for part in parts]
 
 
 def once(name: object, ask: Callable[[], _V]) -> _V:

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sgpshop.extensions import db
 from sgpshop.models import Setting
 from sgpshop.services.installation.health import due_work
-from sgpshop.storage import kept_statements
-from sgpshop.storage.database import ANEW, keep_statements, writing
+from sgpshop.storage import kept_statements, questions
+from sgpshop.storage.database import ANEW, ONCE, keep_statements, writing
 
 pytestmark = [
     pytest.mark.postgresql,
@@ -23,6 +23,10 @@ pytestmark = [
 OFTEN = 6
 NAMES = sa.select(Setting.name).where(Setting.name == sa.bindparam("name"))
 ALL_ANEW = sa.text(f"SELECT name FROM settings WHERE name = :name {ANEW}")
+ONCE_FOR_ALL = sa.text(f"SELECT {ONCE} name FROM settings WHERE name = :name")
+PLANS = sa.text(
+    "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE :text"
+)
 PREPARED = sa.text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE :text")
 
 
@@ -72,6 +76,28 @@ def test_what_is_a_matter_of_its_values_is_planned_anew() -> None:
     for _ in range(OFTEN + 1):
         page(ALL_ANEW)
     assert kept() == 0
+
+
+def test_figures_of_a_page_are_planned_once_and_nothing_else_for_it() -> None:
+    for _ in range(3):
+        page(ONCE_FOR_ALL)
+    db.session.execute(ONCE_FOR_ALL, {"name": "two"})
+    assert db.session.scalar(sa.text("SHOW plan_cache_mode")) == "auto"
+    found = db.session.execute(PLANS, {"text": "%settings%"}).all()
+    assert [tuple(row) for row in found] == [(4, 0)]
+    statement, _ = questions._together((sa.select(sa.func.count(Setting.name)),))
+    assert ONCE in str(statement)
+
+
+def test_one_that_fails_leaves_the_connection_as_it_was() -> None:
+    wrong = sa.text(f"SELECT {ONCE} 1 / length(:name) FROM settings")
+    db.session.add(Setting(name="one", value="1", updated_by="test"))
+    db.session.flush()
+    with pytest.raises(DBAPIError, match="zero"):
+        db.session.execute(wrong, {"name": ""})
+    db.session.rollback()
+    assert db.session.scalar(sa.text("SHOW plan_cache_mode")) == "auto"
+    page(ONCE_FOR_ALL)
 
 
 def test_whether_a_time_has_come_is_planned_anew() -> None:
