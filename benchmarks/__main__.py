@@ -32,6 +32,7 @@ _ALL = {
     "imports": imports.run,
     "exports": exports.run,
     "bulk": bulk.run,
+    "accepting": bulk.accepting,
     "engine": engine.run,
     "backup": backup.run,
     "certainty": certainty.run,

@@ -22,6 +22,7 @@ from sgpshop.services.orders import history
 from sgpshop.storage.database import writing
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
+from tests.postgresql import PostgresqlServer
 from tests.processes import Processes
 from tests.signing_in import PASSWORD, make_person
 
@@ -31,6 +32,8 @@ SHOP = ("tshop00000001", "shoppass01")
 #: latency in ms, connections, the part of ideal that must be reached
 CASES = ((300, 16, 0.95), (200, 32, 0.92))
 _PAUSE = 0.25
+#: orders of a run that is only begun, and seconds that may take
+BEGUN, BEGUN_IN = 5000, 1.0
 
 
 def run() -> None:
@@ -54,6 +57,42 @@ def run() -> None:
         ),
         rows,
     )
+
+
+def accepting() -> None:
+    """Print how long it takes to weigh a big run for the question that is put, and to begin it."""
+    with PostgresqlServer() as server:
+        rows = [
+            _begun("SQLite", ""),
+            _begun("PostgreSQL", server.new_database()),
+        ]
+    show(
+        f"一括処理 of {BEGUN} orders, begun",
+        ("database", "weighed in s", "begun in s", "wanted"),
+        rows,
+    )
+
+
+def _begun(name: str, database_url: str) -> list[object]:
+    with tempfile.TemporaryDirectory() as folder:
+        # Nobody is there, and nobody is asked: a run that is begun waits for its worker.
+        app = make_app(Path(folder), DATABASE_URL=database_url, GATEWAY_URL="http://127.0.0.1:1")
+        with app.app_context():
+            installation.migrate()
+            settings.save("bench", site_id="tsite00000001", shop_id=SHOP[0], shop_pass=SHOP[1])
+            person = make_person("bench", Role.OPERATOR)
+            access = (TradeAccess(order_number(), f"{n:032}", f"{n:032}") for n in range(BEGUN))
+            ids = [make_order(total=1000, access=one).id for one in access]
+            db.session.rollback()
+            started = time.monotonic()
+            run_id = runs.prepare(ids, "sgp_capture", person_id=person.id, actor=person.name)
+            weighed = time.monotonic()
+            runs.start(run_id, person_id=person.id, sum_confirmed=True)
+            begun = time.monotonic()
+            assert report.progress(run_id).total == BEGUN
+            db.session.remove()
+            db.engine.dispose()
+    return [name, f"{weighed - started:.2f}", f"{begun - weighed:.2f}", f"<= {BEGUN_IN}"]
 
 
 def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
