@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-import requests
-from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
@@ -33,6 +31,7 @@ from sgpshop.gateway.exceptions import (
     GatewayOutcomeUnknown,
     GatewayUnreachable,
 )
+from sgpshop.gateway.http_client import HTTPAdapter, requests
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from enum import StrEnum
 from functools import cached_property
 from importlib import import_module
@@ -26,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.errors import CouldNotAsk
+from sgpshop.loading import without
 
 if TYPE_CHECKING:
     from sgpshop.storage.queue_stores import Letter, Store
@@ -170,14 +170,9 @@ class Messages:
 
 def _load_huey(*, with_clients: bool) -> None:
     """huey loads the clients of Redis and PostgreSQL wherever they are installed: 15 MB and 0.1 s that a
-    queue in a file has no use for.  What is None among the modules counts as not installed."""
-    hidden = [name for name in ("redis", "psycopg") if not with_clients and name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
-    try:
+    queue in a file has no use for."""
+    with nullcontext() if with_clients else without("redis", "psycopg"):
         import_module("huey.storage")
-    finally:
-        for name in hidden:
-            sys.modules.pop(name, None)  # another queue of this process may have begun as well
 
 
 def init_app(app: Flask) -> None:
