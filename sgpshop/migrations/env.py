@@ -16,6 +16,12 @@ def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 engine = current_app.extensions["migrate"].db.engine
 metadata = current_app.extensions["migrate"].db.metadata
 
+# Of its indexes PostgreSQL is told what the models leave out (models/base.py: index_of).
+for index in (index for table in metadata.tables.values() for index in table.indexes):
+    if (rows := index.dialect_options["sqlite"]["where"]) is not None:
+        index.dialect_options["postgresql"]["where"] = rows
+    index.dialect_options["postgresql"].update(index.info)
+
 is_sqlite = engine.dialect.name == "sqlite"
 
 with engine.connect() as connection:

@@ -110,7 +110,8 @@ class Order(Base):
         sa.Index(
             "ix_orders_lower_order_no",
             sa.func.lower(sa.column("order_no")).label("number"),
-            postgresql_ops={"number": "text_pattern_ops"},  # a beginning, in whatever language
+            # A beginning, in whatever language; said for PostgreSQL as index_of's conditions are.
+            info={"ops": {"number": "text_pattern_ops"}},
         ),
         # The sums over the list, with and without a period, from the index alone.
         sa.Index("ix_orders_payment_status_total", "payment_status", "total"),

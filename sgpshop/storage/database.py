@@ -9,12 +9,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
@@ -24,6 +23,9 @@ from sgpshop.extensions import db
 from sgpshop.models import Base
 from sgpshop.storage import news, queue, schema, waiting
 from sgpshop.storage.database_words import hide_row, is_unavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 _V = TypeVar("_V")
 
@@ -233,8 +235,11 @@ def take_time(session: Session) -> None:
 
 def insert(session: Session, table: sa.Table) -> sqlite_dialect.Insert | postgresql.Insert:
     """INSERT that can say ON CONFLICT, which both databases spell alike."""
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    return sqlite_dialect.insert(table) if is_sqlite else postgresql.insert(table)
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite_dialect.insert(table)
+    from sqlalchemy.dialects import postgresql  # 2 MB that SQLite has no use for
+
+    return postgresql.insert(table)
 
 
 def write_alone(session: Session, table: type[Base]) -> None:

@@ -19,7 +19,6 @@ from operator import add
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.operators import in_op
 
@@ -37,7 +36,7 @@ _ESCAPE, _SPECIAL = "/", re.compile("[/%_]")
 
 #: SQLite has a table of FTS5 of this name, PostgreSQL one with an array; `rowid` is `OrderText.sort_key`.
 GRAMS = sa.table(
-    "order_grams", sa.column("rowid", sa.BigInteger), sa.column("grams", ARRAY(sa.Text))
+    "order_grams", sa.column("rowid", sa.BigInteger), sa.column("grams", sa.ARRAY(sa.Text))
 )
 
 #: What somebody remembers of a number: its end, or at least so much of it.
@@ -441,7 +440,7 @@ def has_grams(tokens: Iterable[str]) -> Condition:
 
 
 #: Grams that are asked for: words of FTS5, or an array.
-_GRAMS = sa.Text().with_variant(ARRAY(sa.Text), "postgresql")
+_GRAMS = sa.Text().with_variant(sa.ARRAY(sa.Text), "postgresql")
 
 
 def _given(tokens: Iterable[str]) -> str | list[str]:
