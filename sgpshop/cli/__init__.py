@@ -102,7 +102,7 @@ def _load_app() -> Flask:
 
     gc.disable()
     try:
-        return create_app()
+        return create_app(with_screens=click.get_current_context().info_name != "worker")
     finally:
         gc.freeze()
         gc.enable()

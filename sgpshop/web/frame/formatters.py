@@ -312,5 +312,4 @@ def init_app(app: Flask) -> None:
         status_choices=status_choices,
     )
     app.jinja_env.tests.update(deliverable=can_deliver, returnable=can_return)
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_for_every_page)

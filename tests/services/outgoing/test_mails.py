@@ -45,6 +45,7 @@ from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.bulk import runs
 from sgpshop.services.outgoing import mails
 from sgpshop.services.outgoing.mails import sending
+from sgpshop.services.outgoing.mails import server as mail_server
 from sgpshop.services.outgoing.mails.choices import AddressRefused
 from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
@@ -499,7 +500,7 @@ class TestTheServer:
             "ひみつ".encode("ascii")
 
         with monkeypatch.context() as patch:
-            patch.setattr(sending._Backend, "open", tell)
+            patch.setattr(mail_server.Backend, "open", tell)
             assert mails.send_due() == 0
         assert rows()[0].state is MailState.WAITING
         assert "システム担当者" in rows()[0].problem
@@ -507,7 +508,7 @@ class TestTheServer:
 
     def test_slow_nothing_waits_for_ever(self, app: Flask, server: Server) -> None:
         server.sleeps = 30.0
-        app.extensions["mailman"].timeout = 0.3
+        mail_server.of(app).timeout = 0.3
         started = time.monotonic()
         assert mails.send_due() == 0
         assert time.monotonic() - started < 20

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import smtplib
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -17,17 +16,14 @@ from email.utils import parseaddr
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, current_app
-from flask_mailman import EmailMultiAlternatives  # type: ignore[import-untyped]
-from flask_mailman import Mail as Mailman
-from flask_mailman.backends.smtp import EmailBackend  # type: ignore[import-untyped]
+from flask import current_app
 
 from sgpshop import logs
 from sgpshop.domain.mail_kinds import UNASKED, MailState, is_mail_address
 from sgpshop.extensions import db
 from sgpshop.models import Mail, Person, utc_now
 from sgpshop.services.outgoing.mails.choices import is_on
-from sgpshop.services.outgoing.mails.contents import address_of, content_of, html_of
+from sgpshop.services.outgoing.mails.contents import address_of, content_of
 from sgpshop.storage import setbacks, shared_clock
 from sgpshop.storage.database import writing
 
@@ -47,33 +43,6 @@ _BROKE_OFF = (
     "このお知らせを作れませんでした(このシステムの不具合です)。システム担当者にご連絡ください。"
 )
 _AWAY = "メールサーバーに送信できませんでした。システム担当者に、送信の設定を確認するようご連絡ください。"
-
-
-class _CheckedSmtp(smtplib.SMTP):
-    """STARTTLS with a certificate that is checked: smtplib takes any unless it is told."""
-
-    def starttls(self, *_: Any, **__: Any) -> tuple[int, bytes]:
-        return super().starttls(context=ssl.create_default_context())
-
-
-class _Backend(EmailBackend):  # type: ignore[misc]
-    """Flask-Mailman's own, over such a connection."""
-
-    @property
-    def connection_class(self) -> type[smtplib.SMTP]:
-        return smtplib.SMTP_SSL if self.use_ssl else _CheckedSmtp
-
-
-def init_app(app: Flask) -> None:
-    """Flask-Mailman with the server of the environment."""
-    security = app.config["MAIL_SECURITY"]
-    app.config |= {
-        "MAIL_BACKEND": _Backend,
-        "MAIL_USE_TLS": security == "starttls",
-        "MAIL_USE_SSL": security == "tls",
-        "MAIL_DEFAULT_SENDER": app.config["MAIL_FROM"],
-    }
-    Mailman(app)
 
 
 def is_any_due() -> bool:
@@ -147,20 +116,18 @@ def _send(mail: Mail) -> bool:
         return _end(mail, MailState.FAILED, _REFUSED)
     sender = current_app.config["MAIL_FROM"]
     domain = parseaddr(sender)[1].rpartition("@")[2]
-    letter = EmailMultiAlternatives(
-        f"[SGP Shop] {content.subject}",
-        content.text,
-        to=[address],
-        headers={
-            "Message-ID": f"<sgpshop-{mail.id}-{int(mail.created_at.timestamp())}@{domain}>",
-            "Auto-Submitted": "auto-generated",
-        },
-    )
-    letter.attach_alternative(html_of(content), "text/html")
-    server = current_app.extensions["mailman"].get_connection()
+    headers = {
+        "Message-ID": f"<sgpshop-{mail.id}-{int(mail.created_at.timestamp())}@{domain}>",
+        "Auto-Submitted": "auto-generated",
+    }
+    # Loaded here: a process that sends no mail does without (1 MB).
+    from sgpshop.services.outgoing.mails import server
+
+    connection = server.of(current_app).get_connection()
+    letter = server.letter(content, address, headers)
     try:
-        _sign_in(server)
-        server.send_messages([letter])
+        _sign_in(connection)
+        connection.send_messages([letter])
     except ValueError:  # a header or address that is none
         return _end(mail, MailState.FAILED, _REFUSED)
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as problem:
@@ -169,14 +136,14 @@ def _send(mail: Mail) -> bool:
         return _end(mail, MailState.FAILED, _REFUSED)
     finally:
         with suppress(OSError):  # it has the mail, or has not, whatever it says to our good-bye
-            server.close()
+            connection.close()
     return _end(mail, MailState.SENT)
 
 
-def _sign_in(server: Any) -> None:
+def _sign_in(connection: Any) -> None:
     """Raises OSError, also for a name or password that cannot be said to it: no fault of this mail."""
     try:
-        server.open()
+        connection.open()
     except ValueError as problem:
         raise ConnectionError from problem
 
