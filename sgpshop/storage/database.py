@@ -61,6 +61,9 @@ _TRY_EVERY = 0.005
 #: Pages of SQLite's log after which it is to begin anew, and bytes its file keeps then; milliseconds
 #: that this may keep writers waiting.
 LONG_LOG, _LOG_KEPT, _LOG_WAIT = 4_000, 48_000_000, 300
+#: Bytes that SQLite takes for all connections of a process; beyond them each puts the next page into the place of
+#: one of its own, as it would after 2 MB of them.  Half a megabyte of each is the schema.
+_IN_MEMORY = 12_000_000
 _PATIENCE = f"PRAGMA busy_timeout={WRITE_WAIT * 1000}"
 _IMPATIENCE = "PRAGMA busy_timeout=200"
 _PRAGMAS = (
@@ -72,6 +75,7 @@ _PRAGMAS = (
     # A worker writes the log back (fold_back).  Where none runs, whoever commits does, while all writers wait.
     "PRAGMA wal_autocheckpoint=12000",
     f"PRAGMA journal_size_limit={_LOG_KEPT}",
+    f"PRAGMA soft_heap_limit={_IN_MEMORY}",
 )
 
 
