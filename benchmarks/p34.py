@@ -87,7 +87,7 @@ def _run(database: str, folder: Path, url_of_database: str = "") -> None:
         "API_REQUESTS_PER_ADDRESS": 1_000_000,
     }
     # As the unit files have it.
-    os.environ["MALLOC_ARENA_MAX"] = "2"
+    os.environ["MALLOC_ARENA_MAX"] = "1"
     with Processes(folder, url_of_database, **settings_of_it) as processes:
         processes.are_own = True
         processes.start_simulator(LATENCY_MS)

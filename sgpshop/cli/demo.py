@@ -78,7 +78,7 @@ def run_demo(*, start_over: bool = False) -> int:
         SGPSHOP_CONSOLE_URL=os.environ.get("SGPSHOP_CONSOLE_URL", simulator_url),
         SGPSHOP_PUBLIC_URL=os.environ.get("SGPSHOP_PUBLIC_URL", shop_url),
         SGPSHOP_PARENT_PID=str(os.getpid()),
-        MALLOC_ARENA_MAX=os.environ.get("MALLOC_ARENA_MAX", "2"),  # as deploy/ has it
+        MALLOC_ARENA_MAX=os.environ.get("MALLOC_ARENA_MAX", "1"),  # as deploy/ has it
     )
     for number in (signal.SIGTERM, signal.SIGINT):  # also where a shell left SIGINT ignored
         signal.signal(number, _interrupt)
