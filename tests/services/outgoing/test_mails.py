@@ -51,6 +51,7 @@ from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, make_order
 from tests.gateway_world import World
+from tests.processes import Processes
 from tests.services.acting import press
 from tests.signing_in import PASSWORD
 from tests.waiting import wait_until, working
@@ -319,6 +320,22 @@ class TestTheMorning:
             assert mails.look_for_occasions() == 0
             clock.move_to(MORNING + timedelta(days=1))
             assert mails.look_for_occasions() == 1
+
+
+def test_a_worker_process_which_has_no_screens_sends_what_waits(
+    app: Flask, tanaka: int, overrides: dict[str, Any], server: Server
+) -> None:
+    app.config["DAILY_DIGEST_HOUR"] = utc_now().astimezone(JST).hour
+    failing()
+    assert mails.look_for_occasions() == 1
+    with Processes(app.config["INSTANCE_PATH"], **overrides) as processes:
+        processes.are_own = True
+        processes.start("worker")
+        wait_until(lambda: server.got)
+    assert "https://shop.example.jp/orders?status=capture_failed" in plain(server.got[0])
+    html = server.got[0].get_body(("html",))
+    assert html is not None
+    assert 'href="https://shop.example.jp/orders?status=capture_failed"' in html.get_content()
 
 
 @pytest.mark.postgresql
