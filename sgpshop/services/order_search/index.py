@@ -351,21 +351,15 @@ def is_short(texts: Iterable[str | None]) -> bool:
 
 
 def _add_tokens(tokens: set[str], text: str, has_end: bool) -> None:
+    for run in _DIGITS.findall(text):
+        threes = [*map(add, map(add, run, run[1:]), run[2:])]
+        tokens.update(map(_ascii_token, threes))
+        tokens.update(map(_ascii_token, map(add, threes, run[3:])))
     for line in text.split("\n"):
-        if line.isascii():
-            twos = [*map(add, line, line[1:])]
-            tokens.update(map(_ascii_token, twos))
-            for run in _DIGITS.finditer(line):
-                begin, end = run.span()
-                threes = [*map(add, twos[begin : end - 2], line[begin + 2 : end])]
-                tokens.update(map(_ascii_token, threes))
-                tokens.update(map(_ascii_token, map(add, threes, line[begin + 3 : end])))
-        else:
-            codes = [*map(_code, line)]
-            tokens.update(map(_token, pairwise(codes)))
-            for run in _DIGITS.finditer(line):
-                digits = codes[slice(*run.span())]
-                tokens.update(*(_successive(digits, number) for number in _DIGITS_OF_GRAMS))
+        if not line.isascii():
+            tokens.update(map(_token, pairwise(map(_code, line))))
+        elif not line.isdigit():  # two of them are no gram
+            tokens.update(map(_ascii_token, map(add, line, line[1:])))
         if has_end and len(line) >= LAST:
             tokens.add(_token(map(_code, line[-LAST:])))
 
@@ -400,10 +394,6 @@ def _is_gram(key: str) -> bool:
     if _DIGITS.fullmatch(key):
         return len(key) in _DIGITS_OF_GRAMS
     return len(key) == _GRAM and any(asked(key))
-
-
-def _successive(digits: Sequence[str], number: int) -> Iterator[str]:
-    return map(_token, zip(*(digits[at:] for at in range(number)), strict=False))
 
 
 #: A gram, given by the codes of its signs.
