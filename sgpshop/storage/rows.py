@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, repeat
+from operator import is_
 from typing import Any, NamedTuple, TypeVarTuple, cast
 
 import sqlalchemy as sa
@@ -124,7 +125,7 @@ def inserts(
     columns = [*(table.c[name] for name in names), *defaults]
     makers = [_stored_form(column.type, dialect) for column in columns]
     given = zip(makers[: len(names)], zip(*rows, strict=True), strict=True)
-    made: list[Sequence[Any]] = [[*map(make, of)] if make else of for make, of in given]
+    made: list[Sequence[Any]] = [_made(make, of) if make else of for make, of in given]
     for make, value in zip(makers[len(names) :], defaults.values(), strict=True):
         made.append([make(value) if make else value] * len(rows))
     into = f"{table.name} ({', '.join(c.name for c in columns)})"
@@ -139,6 +140,14 @@ def inserts(
         some = [*zip(*(values[start : start + _TOGETHER] for values in made), strict=True)]
         text = many if len(some) == _TOGETHER else into + ", ".join([row] * len(some))
         yield Statement(text, tuple(chain.from_iterable(some)))
+
+
+def _made(make: Callable[[Any], Any], values: Sequence[Any]) -> Sequence[Any]:
+    if all(
+        map(is_, values, repeat(values[0]))
+    ):  # as the moment in which all rows of a batch are written
+        return [make(values[0])] * len(values)
+    return [*map(make, values)]
 
 
 def _stored_form(
