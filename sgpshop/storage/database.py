@@ -64,6 +64,8 @@ LONG_LOG, _LOG_KEPT, _LOG_WAIT = 4_000, 48_000_000, 300
 #: Bytes that SQLite takes for all connections of a process; beyond them each puts the next page into the place of
 #: one of its own, as it would after 2 MB of them.  Half a megabyte of each is the schema.
 _IN_MEMORY = 12_000_000
+#: KiB of the database at hand for a command that writes very much.
+_MUCH = 128_000
 _PATIENCE = f"PRAGMA busy_timeout={WRITE_WAIT * 1000}"
 _IMPATIENCE = "PRAGMA busy_timeout=200"
 _PRAGMAS = (
@@ -232,9 +234,16 @@ def _checkpoint(raw: sqlite3.Connection, how: str, milliseconds: int) -> tuple[i
 
 
 def take_time(session: Session) -> None:
-    """Let this transaction stand still for as long as what it writes is made: of a command nobody waits for."""
+    """Of a command nobody waits for: let this transaction stand still for as long as what it writes is made.
+
+    On SQLite its connection keeps more of the database at hand from now on: of a big one each new row
+    belongs into pages all over it.
+    """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    else:
+        session.execute(sa.text("PRAGMA soft_heap_limit = 0"))
+        session.execute(sa.text(f"PRAGMA cache_size = -{_MUCH}"))
 
 
 def insert(session: Session, table: sa.Table) -> sqlite_dialect.Insert | postgresql.Insert:

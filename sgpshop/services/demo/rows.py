@@ -37,7 +37,7 @@ from sgpshop.models import (
 from sgpshop.services import installation
 from sgpshop.services.demo import blocks
 from sgpshop.services.demo.blocks import Block, Made, number_of
-from sgpshop.services.order_search import sums
+from sgpshop.services.order_search import index, sums
 from sgpshop.services.orders import beginnings, feed, history, money_days
 from sgpshop.storage.database import chunks, take_time, writing
 from sgpshop.storage.rows import free_ids, run
@@ -165,7 +165,8 @@ def _write(
         return 0
     connection = session.connection()
     triggers = _take_off_triggers(connection)
-    run(connection, made.statements)
+    with index.merged_later(connection):
+        run(connection, made.statements)
     beginnings.note(connection, BeginningStep.KEPT, made.orders)
     ids = [order_id for order_id, _ in made.orders]
     if triggers:

@@ -49,6 +49,12 @@ def triggers() -> set[tuple[str, str]]:
     return {(name, statement) for name, statement in found}
 
 
+def assert_fts5_merges_by_itself() -> None:
+    if db.engine.dialect.name == "sqlite":
+        said = sa.text("SELECT v FROM order_grams_config WHERE k = 'automerge'")
+        assert db.session.scalar(said) == 4
+
+
 def assert_books_are_true(orders: int) -> None:
     check = Verification()
     assert list(check.problems()) == []
@@ -124,8 +130,10 @@ def test_whoever_is_killed_in_a_batch_leaves_whole_orders(
             with pytest.raises(KeyboardInterrupt):
                 seed_rows(60)
         assert triggers() == before
+        assert_fts5_merges_by_itself()
         assert_books_are_true(20)
         assert seed_rows(60) == 40
+        assert_fts5_merges_by_itself()
         assert_books_are_true(60)
 
 
