@@ -153,6 +153,9 @@ def _limit_waiting(engine: sa.Engine) -> None:
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.execute(f"SET lock_timeout = '{WRITE_WAIT}s'")
         connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION}s'")
+        # Of what its indexes hold of few rows PostgreSQL expects many: starting others to read them with takes
+        # ten times as long as reading them, and they have other pages to serve.
+        connection.execute("SET max_parallel_workers_per_gather = 0")
         connection.commit()
 
 

@@ -20,6 +20,8 @@ from sgpshop.storage.rows import read as rows_of
 
 _V = TypeVar("_V")
 _ONCE = "sgpshop.once"
+#: Of more figures than these planning takes so long that it is worth saying that one plan will do.
+_FEW = 6
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ def _together(
     # LIMIT: else SQLite takes them apart again and adds up some of them more than once.
     parts = [statement.limit(1).subquery() for statement in statements]
     whole: sa.FromClause = reduce(lambda left, right: left.join(right, sa.true()), parts)
-    together = sa.select(*parts).select_from(whole).prefix_with(ONCE)
+    together = sa.select(*parts).select_from(whole)
+    if len(parts) > _FEW:
+        together = together.prefix_with(ONCE)
     return together, [len(part.c) for part in parts]
 
 
