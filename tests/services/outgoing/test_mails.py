@@ -328,7 +328,8 @@ def test_a_worker_process_which_has_no_screens_sends_what_waits(
     app.config["DAILY_DIGEST_HOUR"] = utc_now().astimezone(JST).hour
     failing()
     assert mails.look_for_occasions() == 1
-    with Processes(app.config["INSTANCE_PATH"], **overrides) as processes:
+    folder, database = app.config["INSTANCE_PATH"], app.config["DATABASE_URL"]
+    with Processes(folder, database, **overrides) as processes:
         processes.are_own = True
         processes.start("worker")
         wait_until(lambda: server.got)
