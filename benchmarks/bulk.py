@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
@@ -96,6 +97,7 @@ def _begun(name: str, database_url: str) -> list[object]:
 
 
 def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
+    os.environ["MALLOC_ARENA_MAX"] = "1"  # as the unit files have it
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         app = make_app(path)
@@ -104,6 +106,7 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
             Processes(path, GATEWAY_CONCURRENCY=connections) as processes,
         ):
             installation.migrate()
+            processes.are_own = True
             processes.start_simulator(latency_ms)
             app.config["GATEWAY_URL"] = processes.simulator_url
             orders = make_orders(processes, ORDERS)
