@@ -280,6 +280,12 @@ def read_alone(statement: sa.Select[_V]) -> list[_V]:
     return found
 
 
+def end_reading(session: Session) -> None:
+    """Let go of what was read; where nothing was, even saying so would cost as much as a small question."""
+    if session.in_transaction():
+        session.commit()
+
+
 _writer = threading.RLock()
 
 
@@ -328,7 +334,7 @@ def writing(within: float | None = None) -> Iterator[Session]:
     """
     within = WRITE_WAIT if within is None else within
     session = db.session()
-    session.commit()  # ends a reading transaction: SQLite cannot turn it into a writing one
+    end_reading(session)  # SQLite cannot turn a reading transaction into a writing one
     until = time.monotonic() + within
     with writing_in_turn(max(0.0, within)), _room_for_locks():
         left = max(0.001, until - time.monotonic())

@@ -96,9 +96,19 @@ def require_unchanged(*, every: float = 0.0) -> bool:
     return True
 
 
+def leave_unasked(session: Session) -> None:
+    """The same is asked at the beginning of the write transaction that comes next, and not now."""
+    session.info[_UNASKED] = True
+
+
+def take_unasked(session: Session) -> bool:
+    """Whether it was left out; who is told so asks, or has it asked by who writes for them."""
+    return bool(session.info.pop(_UNASKED, False))
+
+
 def before_writing(session: Session) -> None:
     """At the beginning of a write transaction: ask, if that was left out.  Raises as `require_current`."""
-    if session.info.pop(_UNASKED, False):
+    if take_unasked(session):
         _require(_present_to(session))
 
 

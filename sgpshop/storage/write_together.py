@@ -19,7 +19,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
-from sgpshop.storage.database import writing, writing_in_turn
+from sgpshop.storage import schema
+from sgpshop.storage.database import end_reading, writing, writing_in_turn
 
 _T = TypeVar("_T")
 _KEY = "sgpshop.write_together"
@@ -30,8 +31,10 @@ _MOST = 32
 class _PendingWrite:
     """What one thread wants written, and how that went."""
 
-    def __init__(self, function: Callable[[Session], Any]) -> None:
+    def __init__(self, function: Callable[[Session], Any], is_unasked: bool) -> None:
         self.function = function
+        #: whose the database's version is was left out so far: it is asked with the write (P36)
+        self.is_unasked = is_unasked
         #: it was committed, or provably not
         self.is_done = threading.Event()
         self.value: Any = None
@@ -58,9 +61,9 @@ def write_together(function: Callable[[Session], _T], *, within: float | None = 
             return function(session)
     # Ends a reading transaction: the log cannot begin anew while somebody reads in it, least of all
     # somebody who waits for those that wait for the log (storage.database.fold_back).
-    db.session.commit()
+    end_reading(db.session())
     queue: deque[_PendingWrite] = current_app.extensions.setdefault(f"{_KEY}.{within}", deque())
-    pending = _PendingWrite(function)
+    pending = _PendingWrite(function, schema.take_unasked(db.session()))
     queue.append(pending)
     until = None if within is None else time.monotonic() + within
     try:
@@ -91,6 +94,8 @@ def _take(queue: deque[_PendingWrite]) -> list[_PendingWrite]:
 
 def _carry_out(all_pending: list[_PendingWrite], within: float | None = None) -> None:
     try:
+        if any(pending.is_unasked for pending in all_pending):
+            schema.leave_unasked(db.session())
         with writing(within) as session:
             # Told only after the commit below: until then another's fault can undo this write too.
             for pending in all_pending:

@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
+from sgpshop.storage import schema
 from sgpshop.storage import write_together as module
+from sgpshop.storage.database import writing, writing_in_turn
 from sgpshop.storage.write_together import write_together
 
 pytestmark = pytest.mark.long
@@ -82,3 +85,29 @@ def test_whom_nobody_took_up_is_told_that_it_was_not_done(app: Flask) -> None:
         with pytest.raises(OperationalError):
             threads.submit(write).result()
     assert done == []
+
+
+def test_who_left_the_version_unasked_has_it_asked_by_who_writes_for_them(app: Flask) -> None:
+    """And of those that share a transaction nobody else is held up by it (P36)."""
+    lined_up = threading.Event()
+
+    class Lined(deque[Any]):
+        def append(self, one: Any) -> None:
+            super().append(one)
+            lined_up.set()
+
+    def write_unasked() -> str:
+        with app.app_context():
+            schema.leave_unasked(db.session())
+            return write_together(lambda _: "written by the rules of another version")
+
+    with app.app_context(), ThreadPoolExecutor(1) as threads:
+        with writing() as session:
+            session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        app.extensions[f"{module._KEY}.None"] = Lined()
+        with writing_in_turn():
+            other = threads.submit(write_unasked)
+            assert lined_up.wait(30)
+            assert write_together(lambda _: "written for both") == "written for both"
+        with pytest.raises(schema.NewerSchema):
+            other.result(30)

@@ -6,7 +6,7 @@ said of the day before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -47,7 +47,25 @@ _WENT_BACK = MoneyMovement.kept_before - MoneyMovement.kept_after
 #: Yen that the shop has more than before.
 MOVED = MoneyMovement.kept_after - MoneyMovement.kept_before
 _INSERT = sa.insert(table_of(MoneyMovement))
-_LINES = (
+_BOOKED = (
+    sa.select(
+        *(
+            sa.func.coalesce(sa.func.sum(column), 0).label(f"booked_{column.key}")
+            for column in (
+                MoneyMovement.at_8,
+                MoneyMovement.tax_8,
+                MoneyMovement.tax_10,
+                MoneyMovement.at_0,
+            )
+        ),
+        sa.func.coalesce(sa.func.sum(_WENT_BACK).filter(MoneyMovement.is_by_hand), 0).label(
+            "by_hand"
+        ),
+    )
+    .where(MoneyMovement.transaction_id == sa.bindparam("transaction_id"))
+    .subquery()
+)
+_SOLD = (
     sa.select(
         *(getattr(Order, name) for name in AMOUNT_COLUMNS),
         Order.kind,
@@ -61,22 +79,12 @@ _LINES = (
         # They may be of before MOST_IN_LINES, and PostgreSQL multiplies in 32 bits.
         (sa.cast(OrderLine.unit_price, sa.BigInteger) * OrderLine.quantity).label("amount"),
         OrderLine.tax_rate,
+        *_BOOKED.c,
     )
     .outerjoin(OrderLine, OrderLine.order_id == Order.id)
+    .join(_BOOKED, sa.true())
     .where(Order.id == sa.bindparam("order_id"))
 )
-_BOOKED = sa.select(
-    *(
-        sa.func.coalesce(sa.func.sum(column), 0).label(column.key)
-        for column in (
-            MoneyMovement.at_8,
-            MoneyMovement.tax_8,
-            MoneyMovement.tax_10,
-            MoneyMovement.at_0,
-        )
-    ),
-    sa.func.coalesce(sa.func.sum(_WENT_BACK).filter(MoneyMovement.is_by_hand), 0).label("by_hand"),
-).where(MoneyMovement.transaction_id == sa.bindparam("transaction_id"))
 
 
 def kept(state: str | None, captured: int | None) -> int:
@@ -132,12 +140,13 @@ def book(order_id: int, transaction_id: int, before: int, after: int, at: dateti
     """
     if before == after:
         return
-    booked = _booked(transaction_id)
-    left_before, left_after = max(0, before - booked.by_hand), max(0, after - booked.by_hand)
+    sold = _sold(order_id, transaction_id)
+    given = sold[0].by_hand
+    left_before, left_after = max(0, before - given), max(0, after - given)
     if left_before != left_after:
         day = jst_day(at)
         late = day if _is_from_before(order_id, day) else None
-        _add(order_id, transaction_id, left_before, left_after, day, booked, booked_on=late)
+        _add(order_id, transaction_id, left_before, left_after, day, sold, booked_on=late)
 
 
 def _is_from_before(order_id: int, day: date) -> bool:
@@ -153,7 +162,8 @@ def book_by_hand(order: Order, yen: int, day: date) -> None:
     there = order.transaction
     assert there is not None
     left = left_of(order)
-    _add(order.id, there.id, left, left - yen, day, _booked(there.id), is_by_hand=True)
+    sold = _sold(order.id, there.id)
+    _add(order.id, there.id, left, left - yen, day, sold, is_by_hand=True)
 
 
 def book_back(order_id: int, transaction_id: int) -> None:
@@ -189,10 +199,13 @@ def _is_against(row: Any) -> bool:
     return bool(row.is_refund is not (row.kept_after < row.kept_before)) and not row.is_by_hand
 
 
-def _booked(transaction_id: int) -> Any:
-    """What was booked of a transaction so far: yen and tax by rate, and yen that went back by hand."""
+def _sold(order_id: int, transaction_id: int) -> Sequence[Any]:
+    """The lines of an order, or one row without; on each what is said of the order, and what was booked of the
+    transaction so far: yen and tax by rate, and yen that went back by hand.
+    """
     db.session.flush()
-    return db.session.connection().execute(_BOOKED, {"transaction_id": transaction_id}).one()
+    of_both = {"order_id": order_id, "transaction_id": transaction_id}
+    return db.session.connection().execute(_SOLD, of_both).all()
 
 
 def _add(
@@ -201,7 +214,7 @@ def _add(
     before: int,
     after: int,
     day: date,
-    booked: Any,
+    sold: Sequence[Any],
     *,
     booked_on: date | None = None,
     is_by_hand: bool = False,
@@ -220,10 +233,9 @@ def _add(
             "is_by_hand": is_by_hand,
             "is_refund": is_by_hand or after < before,
             **_of_the_order(
-                order_id,
+                sold,
                 after,
                 day,
-                booked,
                 given=before - after if is_by_hand else 0,
                 is_sale=after > before,
             ),
@@ -232,7 +244,7 @@ def _add(
 
 
 def _of_the_order(
-    order_id: int, after: int, day: date, booked: Any, *, given: int, is_sale: bool
+    sold: Sequence[Any], after: int, day: date, *, given: int, is_sale: bool
 ) -> dict[str, Any]:
     """What the order says of a movement: its rates, and since when the money was owed.
 
@@ -240,9 +252,9 @@ def _of_the_order(
     the tax of what the shop has in the end, whatever became of the order's lines (R77b, R77c).
     `given`: yen of it that a person gives back by hand.
     """
-    lines = db.session.connection().execute(_LINES, {"order_id": order_id}).all()
-    columns: Mapping[str, Any] = {**lines[0]._mapping}
-    items = [line for line in lines if line.amount is not None]
+    booked = sold[0]
+    columns: Mapping[str, Any] = {**booked._mapping}
+    items = [line for line in sold if line.amount is not None]
     if sum(line.amount for line in items) > MOST_IN_LINES:
         items = []  # of before that limit: nobody sold goods for so much, and no books hold it
     now = _rates(columns, items, after, booked.by_hand + given)
@@ -250,10 +262,10 @@ def _of_the_order(
     is_gone = is_sale and columns["processing_class"] is ProcessingClass.DELIVERED and gone
     return {
         "is_subscription": columns["kind"] is OrderKind.SUBSCRIPTION,
-        "at_8": now[8].amount - booked.at_8,
-        "tax_8": now[8].tax - booked.tax_8,
-        "tax_10": now[10].tax - booked.tax_10,
-        "at_0": now[0].amount - booked.at_0,
+        "at_8": now[8].amount - booked.booked_at_8,
+        "tax_8": now[8].tax - booked.booked_tax_8,
+        "tax_10": now[10].tax - booked.booked_tax_10,
+        "at_0": now[0].amount - booked.booked_at_0,
         "owed_since": gone_on
         if is_gone and (gone_on := jst_day(gone)) < day.replace(day=1)
         else None,

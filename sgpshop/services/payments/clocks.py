@@ -16,6 +16,7 @@ from flask import current_app
 
 from sgpshop import logs
 from sgpshop.domain.errors import CouldNotAsk, ShopError
+from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, SmbcGpGateway
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.settings import ShopSettings
@@ -58,15 +59,21 @@ class Skew:
         return abs(self.seconds) > STOP
 
 
-def usable_gateway(shop: ShopSettings | None = None, *, ask: bool = False) -> SmbcGpGateway:
+def usable_gateway(
+    shop: ShopSettings | None = None, *, ask: bool = False, writes_first: bool = False
+) -> SmbcGpGateway:
     """The client, when money may move.  `ask`: find out the gateway's time if it is not known.
 
     Raises ClockWrong, or what `current_gateway` raises.  With `ask` no transaction may be open (P8),
-    and it raises what schema.require_unchanged raises.
+    and it raises what schema.require_unchanged raises; for who writes something first of all, that does.
     """
     gateway = current_gateway(shop)
     if ask:
-        schema.require_unchanged()  # nobody moves money by the rules of another version
+        # Nobody moves money by the rules of another version.
+        if writes_first:
+            schema.leave_unasked(db.session())
+        else:
+            schema.require_unchanged()
         shared_clock.read()
         _hear(gateway, _STALE)
     found = _worst(gateway)

@@ -419,9 +419,8 @@ def may_still_send(claimed: ClaimedAttempt) -> bool:
     now = shared_clock.now()
     held = {"attempt": claimed.attempt_id, "held": claimed.lease}
     times = {"now": now, "begun": now - _until_sent()}
-    is_ours = db.session.connection().execute(_MAY_STILL_SEND, held | times).first() is not None
-    db.session.commit()
-    return is_ours
+    with db.engine.begin() as connection:
+        return connection.execute(_MAY_STILL_SEND, held | times).first() is not None
 
 
 def _until_sent() -> timedelta:

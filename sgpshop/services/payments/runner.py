@@ -102,7 +102,7 @@ def run_operation(attempt_id: int) -> RunResult:
     Safe to call any number of times from anywhere; only one caller gets the attempt.  Raises
     ShopError, with the attempt still queued, when there is no usable contract or our clock is wrong.
     """
-    gateway = usable_gateway(ask=True)
+    gateway = usable_gateway(ask=True, writes_first=True)
     # The clock is asked before the claim: what it stops stays QUEUED and needs no lease to expire.
     claimed = journal.claim(attempt_id)
     if claimed is None:
