@@ -63,6 +63,12 @@ UNFINISHED = sa.text(
     " AND refunded_on IS NULL))"
 )
 
+#: Its payment is not waited for: it was taken, or is none of ours.
+NOT_UNPAID = sa.text(
+    "coalesce(CAST(payment_status AS VARCHAR), '')"
+    " NOT IN ('authorized', 'awaiting_billing', 'capture_failed', 'needs_review')"
+)
+
 #: 発送済み・売上処理待ち (R130), of whatever kind: the goods are through, the money was not taken.  With the
 #: cast no planner goes through all that is held, by status.
 SHIPPED_UNCAPTURED = sa.text(
@@ -127,6 +133,13 @@ class Order(Base):
             # SQLite looks at the condition once more, and would read each order for it
             *("processing_class", "cancel_waived_at", "refunded_on"),
             where=UNFINISHED,
+        ),
+        # Its sums, where they are not kept.
+        index_of(
+            "ix_orders_paid_unfinished",
+            *("payment_status", "total"),
+            *("processing_class", "cancel_waived_at", "refunded_on"),
+            where=f"{NOT_UNPAID.text} AND ({UNFINISHED.text})",
         ),
         index_of(
             "ix_orders_shipped_uncaptured",

@@ -313,7 +313,7 @@ def _any_delivery(*conditions: Condition) -> Condition:
 def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     found: list[Condition] = []
     if criteria.unfinished:
-        found.append(_written(UNFINISHED))
+        found.append(written(UNFINISHED))
     if criteria.unsent:
         found.append(Order.id.in_(holds.of_other_amounts.correlate(None)))
         # With the cast no planner goes through all that is held, by status.
@@ -338,7 +338,7 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     if criteria.returned_open:
         found += _returned_open()
     if criteria.shipped_uncaptured:
-        found += [_written(SHIPPED_UNCAPTURED), ~_IS_BILLED_AGAIN]
+        found += [written(SHIPPED_UNCAPTURED), ~_IS_BILLED_AGAIN]
     if criteria.alert:  # a sub-select: they are few
         open_ones = sa.select(Alert.order_id).where(Alert.acknowledged_at.is_(None))
         found.append(Order.id.in_(open_ones.correlate(None)))
@@ -352,7 +352,7 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     return found
 
 
-def _written(rows: sa.TextClause) -> Condition:
+def written(rows: sa.TextClause) -> Condition:
     """The condition of a partial index, as that is written: the index serves no other.
 
     Without a type: of a Boolean SQLite is asked whether it is 1.

@@ -27,8 +27,9 @@ from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, OrderKind, utc_now
+from sgpshop.models.order import NOT_UNPAID
 from sgpshop.services.order_search import index, sums
-from sgpshop.services.order_search.criteria import SearchCriteria, conditions
+from sgpshop.services.order_search.criteria import SearchCriteria, conditions, written
 from sgpshop.services.order_search.index import MOST_COUNTED
 from sgpshop.storage.questions import Question, answer, once
 from sgpshop.storage.rows import read as rows_of
@@ -215,8 +216,8 @@ def _parts(criteria: SearchCriteria, now: datetime, place: int) -> list[sa.Selec
     wanted = conditions(criteria, now)
     if not wanted:
         return [sums.by_status(place), _taken_otherwise((), place=place)]
-    if criteria == _FIRST_SEEN:  # of these statuses all are unfinished, so their sums are kept
-        rest, otherwise = _sums_of([*wanted, sums.STATUS.not_in(sorted(UNPAID))], place)
+    if criteria == _FIRST_SEEN:  # of UNPAID all are unfinished, so their sums are kept
+        rest, otherwise = _sums_of([*wanted, written(NOT_UNPAID)], place)
         return [sums.by_status(place, statuses=UNPAID), rest, otherwise]
     # These few have an index of their own.
     are_few = criteria.unfinished or criteria.shipped_uncaptured or criteria.unsent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from markupsafe import escape
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.payment_status import UNPAID, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
     CardTransaction,
@@ -25,6 +26,8 @@ from sgpshop.models import (
     Role,
     utc_now,
 )
+from sgpshop.models.order import NOT_UNPAID
+from sgpshop.services.order_search import totals
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions
 from sgpshop.storage.database import writing
 from tests.factories import days_ago, make_order
@@ -444,17 +447,28 @@ def test_the_first_page_leads_to_a_list_with_all_of_them_chosen(
 
 
 @pytest.mark.postgresql
-def test_the_unfinished_are_found_by_their_own_index(app: Flask) -> None:
+def test_the_unfinished_are_found_by_their_own_index_and_added_up_by_another(app: Flask) -> None:
     with app.app_context():
         wanted = conditions(SearchCriteria(unfinished=True), utc_now())
         statement = sa.select(Order.id).where(*wanted).order_by(Order.ordered_at, Order.id)
-        words = statement.compile(db.engine, compile_kwargs={"literal_binds": True})
-        if db.engine.dialect.name == "postgresql":
-            db.session.execute(sa.text("SET LOCAL enable_seqscan = off"))
-            db.session.execute(sa.text("SET LOCAL enable_sort = off"))
-        ask = "EXPLAIN " if db.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
-        plan = str(db.session.execute(sa.text(ask + str(words))).all())
-        assert "ix_orders_unfinished" in plan
+        assert "ix_orders_unfinished" in plan_of(statement)
+        sums_of_what_is_paid = totals._parts(SearchCriteria(unfinished=True), utc_now(), 0)[1]
+        assert "ix_orders_paid_unfinished" in plan_of(sums_of_what_is_paid)
+
+
+def plan_of(statement: sa.Select[Any]) -> str:
+    """How the database would go about it, if it could neither read nor sort all orders."""
+    words = statement.compile(db.engine, compile_kwargs={"literal_binds": True})
+    ask = "EXPLAIN QUERY PLAN "
+    if db.engine.dialect.name == "postgresql":
+        ask = "EXPLAIN "
+        for way in ("seqscan", "sort"):
+            db.session.execute(sa.text(f"SET LOCAL enable_{way} = off"))
+    return str(db.session.execute(sa.text(ask + str(words))).all())
+
+
+def test_what_is_not_unpaid_is_written_as_the_statuses_are() -> None:
+    assert set(re.findall(r"'(\w+)'", NOT_UNPAID.text)) == UNPAID
 
 
 def test_a_row_shows_what_others_wrote_as_text(app: Flask, operator: FlaskClient) -> None:
