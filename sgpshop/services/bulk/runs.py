@@ -26,6 +26,7 @@ from sgpshop.domain.words import Reason
 from sgpshop.extensions import db
 from sgpshop.models import (
     Approval,
+    Attempt,
     BulkItem,
     BulkRun,
     ItemResult,
@@ -285,19 +286,20 @@ def _begin(
     choices = {second_look.APPROVED_BY: agreed_by} if agreed_by else {}
     wanted = OperationRequest(action.operation, choices=choices, is_agreed=bool(agreed_by))
     orders = [order for _, order in taken]
-    attempts = acts.open(session, orders, wanted, Actor.person(run.actor))
-    waiting = zip(taken, attempts, strict=True)
-    session.connection().execute(
-        _OF_ATTEMPT, [{"line": line.id, "attempt": attempt.id} for (line, _), attempt in waiting]
-    )
+    acts.open(session, orders, wanted, Actor.person(run.actor))
+    session.connection().execute(_OF_ATTEMPTS, {"run": run.id})
 
 
 _items = table_of(BulkItem)
-#: Past the ORM, as what a run begins with is thousands of rows.
-_OF_ATTEMPT = (
+#: Each line that waits is of the attempt that was opened on its order: no order has two that are open.
+_OF_ATTEMPTS = (
     sa.update(_items)
-    .where(_items.c.id == sa.bindparam("line"))
-    .values(attempt_id=sa.bindparam("attempt"))
+    .where(_items.c.run_id == sa.bindparam("run"), _items.c.result == ItemResult.PENDING)
+    .values(
+        attempt_id=sa.select(Attempt.id)
+        .where(Attempt.order_id == _items.c.order_id, Attempt.is_open)
+        .scalar_subquery()
+    )
 )
 _LINES = (
     sa.select(*(getattr(BulkItem, name) for name in Line._fields))
