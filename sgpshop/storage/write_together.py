@@ -31,7 +31,7 @@ _MOST = 32
 class _PendingWrite:
     """What one thread wants written, and how that went."""
 
-    def __init__(self, function: Callable[[Session], Any], is_unasked: bool) -> None:
+    def __init__(self, function: Callable[[Session], Any], is_unasked: bool = False) -> None:
         self.function = function
         #: whose the database's version is was left out so far: it is asked with the write (P36)
         self.is_unasked = is_unasked
