@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from pathlib import Path
 
+from benchmarks import shop
 from benchmarks.bulk import load, signed_in
-from benchmarks.exports import ORDERS, fill
+from benchmarks.exports import ORDERS
 from benchmarks.table import p95, show
 from sgpshop.extensions import db
 from sgpshop.models import Role
-from sgpshop.services import installation
-from tests.conftest import make_app
 from tests.processes import Processes
 from tests.signing_in import make_person
 
@@ -22,12 +20,9 @@ WANTED = 20
 
 def run() -> None:
     """Print the seconds a backup takes, and what a page takes meanwhile."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        app = make_app(path)
+    with shop.for_once(ORDERS) as app:
+        path = Path(app.config["INSTANCE_PATH"])
         with app.app_context(), Processes(path) as processes:
-            installation.migrate()
-            fill()
             make_person("bench", Role.OPERATOR)
             size = (path / "sgpshop.db").stat().st_size
             db.session.remove()
