@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ from benchmarks import controls
 from benchmarks.table import p95, show
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
-from sgpshop.models import BulkItem, Order, Role, utc_now
+from sgpshop.models import BulkItem, Order, Person, Role, utc_now
 from sgpshop.services import installation, settings
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.orders import history
@@ -109,28 +110,21 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
             processes.are_own = True
             processes.start_simulator(latency_ms)
             app.config["GATEWAY_URL"] = processes.simulator_url
-            orders = make_orders(processes, ORDERS)
+            orders = make_orders(processes, ORDERS + connections)
             person = make_person("bench", Role.OPERATOR)
             web, url = processes.start_web()
             worker = processes.start("worker")
             browser = signed_in(url)
+            # A process that has just started makes each statement, and each page, for the first time.
+            _wait_for(_prepared(orders[ORDERS:], person), person)
             idle = [load(browser, url) for _ in range(60)]
-            run_id = runs.prepare(
-                [order.id for order in orders],
-                "sgp_capture",
-                person_id=person.id,
-                actor=person.name,
-            )
+            run_id = _prepared(orders[:ORDERS], person)
             busy: list[float] = []
             over = threading.Event()
             visitor = threading.Thread(target=_visit, args=(browser, url, busy, over))
             visitor.start()
             pressed = utc_now()
-            runs.start(run_id, person_id=person.id, sum_confirmed=True)
-            accepted = utc_now()
-            while report.progress(run_id).is_running:
-                db.session.rollback()
-                time.sleep(0.1)
+            accepted = _wait_for(run_id, person)
             last = db.session.query(sa.func.max(BulkItem.finished_at)).scalar()
             wall = (last - accepted).total_seconds()
             over.set()
@@ -162,6 +156,21 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
         f"<= {p95(idle) * 2000 + 50:.0f}",
         f"{memory / 2**20:.0f}",
     ]
+
+
+def _prepared(orders: list[Order], person: Person) -> str:
+    ids = [order.id for order in orders]
+    return runs.prepare(ids, "sgp_capture", person_id=person.id, actor=person.name)
+
+
+def _wait_for(run_id: str, person: Person) -> datetime:
+    """Begin a run, and wait until it is over; when it had begun."""
+    runs.start(run_id, person_id=person.id, sum_confirmed=True)
+    accepted = utc_now()
+    while report.progress(run_id).is_running:
+        db.session.rollback()
+        time.sleep(0.1)
+    return accepted
 
 
 def make_orders(processes: Processes, number: int) -> list[Order]:
