@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from requests import PreparedRequest, Response
 from sqlalchemy.exc import IntegrityError
 
 from sgpshop.domain.errors import ShopError
@@ -105,14 +104,14 @@ def test_without_the_claim_many_workers_would_send_it_again(
     attempt_id = acts.open_capture(order.id, Seen(order.version, order.total, "t"), TANAKA)
     work = journal.claim(attempt_id)
     monkeypatch.setattr(journal, "claim", lambda _: work)
-    everybody, send = threading.Barrier(3, timeout=60), shop.wire.send
+    everybody, ask = threading.Barrier(3, timeout=60), journal.may_still_send
 
-    def send_with_the_others(request: PreparedRequest, **options: Any) -> Response:
-        if "AlterTran" in str(request.url):
-            everybody.wait()  # none has its answer before the last has passed every other guard
-        return send(request, **options)
+    def ask_with_the_others(claimed: journal.ClaimedAttempt) -> bool:
+        may_send = ask(claimed)
+        everybody.wait()  # none has its answer before the last has passed every other guard, this one too
+        return may_send
 
-    monkeypatch.setattr(shop.wire, "send", send_with_the_others)
+    monkeypatch.setattr(journal, "may_still_send", ask_with_the_others)
     all_at_once(app, lambda _: runner.run_operation(attempt_id), number=3)
     assert len(shop.requests(order.order_no)) == 3
 
