@@ -143,9 +143,8 @@ def inserts(
 
 
 def _made(make: Callable[[Any], Any], values: Sequence[Any]) -> Sequence[Any]:
-    if all(
-        map(is_, values, repeat(values[0]))
-    ):  # as the moment in which all rows of a batch are written
+    # As of the moment in which all rows of a batch are written.
+    if all(map(is_, values, repeat(values[0]))):
         return [make(values[0])] * len(values)
     return [*map(make, values)]
 

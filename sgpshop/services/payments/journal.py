@@ -183,12 +183,19 @@ _TAKE = (
         | {"state": AttemptState.SENDING}
     )
 )
-_MAY_STILL_SEND = sa.select(_attempts.c.id).where(
-    _attempts.c.id == bindparam("attempt"),
-    _attempts.c.lease == bindparam("held"),
-    _attempts.c.state == AttemptState.SENDING,
-    _attempts.c.due_at > bindparam("now"),
-    _attempts.c.sent_at > bindparam("begun"),
+
+
+def _held(attempt_id: Any, lease: Any) -> sa.ColumnElement[bool]:
+    """Still under way, and with this lease (P17)."""
+    return sa.and_(
+        Attempt.id == attempt_id, Attempt.lease == lease, Attempt.state == AttemptState.SENDING
+    )
+
+
+_MAY_STILL_SEND = sa.select(Attempt.id).where(
+    _held(bindparam("attempt"), bindparam("held")),
+    Attempt.due_at > bindparam("now"),
+    Attempt.sent_at > bindparam("begun"),
 )
 
 
@@ -619,12 +626,7 @@ def _update(
 
 
 def _is_held(claimed: ClaimedAttempt) -> sa.ColumnElement[bool]:
-    """Still under way, and with the lease of `claimed` (P17)."""
-    return sa.and_(
-        Attempt.id == claimed.attempt_id,
-        Attempt.lease == claimed.lease,
-        Attempt.state == AttemptState.SENDING,
-    )
+    return _held(claimed.attempt_id, claimed.lease)
 
 
 def _changed(session: Session, statement: sa.Update) -> bool:
