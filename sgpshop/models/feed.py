@@ -1,6 +1,6 @@
 """What programs are told of orders in the order in which it can be read: services/orders/feed.py.
 
-Rows are noted by triggers of migration 0041 in the transaction that changes something, without a
+Rows are noted by triggers of migrations 0041 and 0081 in the transaction that changes something, without a
 place; they get one when they are first asked for.
 """
 

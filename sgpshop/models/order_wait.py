@@ -1,4 +1,4 @@
-"""What is kept of orders that wait for their money, by triggers of migration 0079."""
+"""What is kept of orders that wait for their money, by triggers of migrations 0079 and 0081."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What is kept beside each transaction of what it depends on together with its order, and found by an index.
 
 That is when a hold ends that somebody still may capture, and whether what is held differs from what the
-order comes to.  Triggers (migrations 0069, 0077) keep both in the transaction that changes the order or its
+order comes to.  Triggers (migrations 0069, 0077, 0081) keep both in the transaction that changes the order or its
 transaction, whoever writes, so whoever is killed leaves them true.  Once a night they are compared all the same.
 """
 

@@ -1,7 +1,7 @@
 """What is kept of orders that wait for their money: 定期購入 for a month, 予約 for a charge (R26, R110).
 
 What screens ask of all of them lies in orders, parcels and transactions that were written weeks apart;
-triggers (migration 0079) keep it in rows side by side, in the transaction that changes any of these,
+triggers (migrations 0079, 0081) keep it in rows side by side, in the transaction that changes any of these,
 whoever writes, so whoever is killed leaves it true.  Once a night they are compared all the same.  Of one
 order, and before money moves, the order itself is asked.
 """

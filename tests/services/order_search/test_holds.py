@@ -136,6 +136,21 @@ def test_which_amounts_differ_follows_whoever_changes_orders_and_transactions() 
     assert are_right()
 
 
+def test_no_new_transaction_says_it_of_itself() -> None:
+    order, captured = held(), make_order(status=S.CAPTURED)
+    change(CardTransaction, is_current=False)
+    says = {"sequence": 1, "hold_ends_at": END, "differs": True}
+    with writing() as session:  # many, as order files bring them
+        session.execute(
+            sa.insert(CardTransaction),
+            [
+                says | {"order_id": its, "gateway_order_id": f"x-{its}"}
+                for its in (order.id, captured.id)
+            ],
+        )
+    assert (kept(), other_amounts()) == ([], [])
+
+
 def break_off() -> None:
     with writing() as session:
         session.execute(sa.update(Order).values(payment_status=S.CANCELLED))

@@ -169,6 +169,23 @@ def test_the_worker_renews_what_changed(app: Flask) -> None:
     assert found("高崎") == ["P2026-Ab1001"]
 
 
+def test_of_rows_that_come_and_go_together_each_order_is_noted() -> None:
+    ids = [make_order().id for _ in range(3)]
+    for statement, rows in (
+        (sa.delete(OrderLine), None),
+        (sa.insert(Delivery), [{"order_id": its, "number": 1} for its in ids]),
+        (sa.insert(OrderLine), [{"order_id": its} | SENCHA for its in ids]),
+        (sa.delete(Order), None),
+    ):
+        renew_all()
+        with writing() as session:
+            session.execute(statement, rows)
+        assert set(db.session.scalars(sa.select(OrderTextDue.order_id))) == set(ids)
+
+
+SENCHA = {"position": 1, "name": "煎茶", "unit_price": 1, "quantity": 1}
+
+
 def test_an_order_that_is_gone_is_found_no_more() -> None:
     order = customer()
     renew_all()

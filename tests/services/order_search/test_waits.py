@@ -133,6 +133,20 @@ def test_it_follows_the_parcels() -> None:
     assert change(Delivery, delivered_at=None)[0].left_at is None
 
 
+def test_it_follows_parcels_that_come_and_go_together() -> None:
+    orders = waiting(), waiting(OrderKind.PREORDER), make_order(), waiting()
+    *some, _ = sorted(order.id for order in orders)
+    with writing() as session:
+        session.execute(
+            sa.insert(Delivery),
+            [{"order_id": its, "number": n, "wish_date": DAY} for its in some for n in (2, 3)],
+        )
+    assert sorted(row.ships_on for row in kept()) == [DAY, DAY, waits.NEVER]
+    with writing() as session:
+        session.execute(sa.delete(Delivery).where(Delivery.order_id.in_(some)))
+    assert [row.ships_on for row in kept()] == [waits.NEVER] * 3
+
+
 def test_it_follows_the_transactions() -> None:
     order = waiting()
     for is_suspect, values in (
