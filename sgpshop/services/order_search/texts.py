@@ -49,16 +49,18 @@ def renew() -> bool:
     with writing() as session:
         if not _is_our_turn(session):
             return False
-        # The notes first, then the orders: a change that is committed in between has a note of its own.
-        first = sa.select(OrderTextDue.id, OrderTextDue.order_id)
-        notes = session.execute(first.order_by(OrderTextDue.id).limit(_BATCH)).all()
+        # All notes of these first, then the orders: a change that is committed in between has one of its own.
+        oldest = sa.select(OrderTextDue.order_id).order_by(OrderTextDue.id).limit(_BATCH)
+        noted = sa.select(OrderTextDue.id, OrderTextDue.order_id)
+        notes = session.execute(noted.where(OrderTextDue.order_id.in_(oldest))).all()
         _write(session, sorted({note.order_id for note in notes}))
-        session.execute(
-            sa.delete(OrderTextDue)
-            .where(OrderTextDue.id.in_([note.id for note in notes]))
-            .execution_options(synchronize_session=False)
-        )
-    return len(notes) == _BATCH
+        for some in chunks([note.id for note in notes]):
+            session.execute(
+                sa.delete(OrderTextDue)
+                .where(OrderTextDue.id.in_(some))
+                .execution_options(synchronize_session=False)
+            )
+    return len(notes) >= _BATCH
 
 
 def forget(session: Session, order_ids: Sequence[int]) -> None:

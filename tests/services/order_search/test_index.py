@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask, current_app
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.text import asked_keys, search_key
 from sgpshop.extensions import db
@@ -184,6 +185,23 @@ def test_of_rows_that_come_and_go_together_each_order_is_noted() -> None:
 
 
 SENCHA = {"position": 1, "name": "煎茶", "unit_price": 1, "quantity": 1}
+
+
+def test_an_order_that_is_noted_for_each_of_its_rows_is_renewed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    renewed: list[int] = []
+    write = texts._write
+
+    def told(session: Session, ids: Sequence[int]) -> None:
+        renewed.extend(ids)
+        write(session, ids)
+
+    monkeypatch.setattr(texts, "_BATCH", 2)
+    monkeypatch.setattr(texts, "_write", told)
+    ids = [make_order().id for _ in range(3)]
+    renew_all()
+    assert sorted(renewed) == ids
 
 
 def test_an_order_that_is_gone_is_found_no_more() -> None:
