@@ -30,7 +30,17 @@ from sgpshop.domain.second_look import ApprovalState, captured_to_approve
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.domain.spreadsheets import shows_zeros
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, Approval, ItemResult, Operation, SlipRow, SlipRun, utc_now
+from sgpshop.models import (
+    ActorKind,
+    Approval,
+    Attempt,
+    ItemResult,
+    Operation,
+    SlipRow,
+    SlipRun,
+    table_of,
+    utc_now,
+)
 from sgpshop.services import settings
 from sgpshop.services.access import activities
 from sgpshop.services.deliveries.slips import carriers, matching, report
@@ -56,7 +66,8 @@ from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.payments.second_look import ApprovalAsked, ApprovalNeeded
 from sgpshop.storage import queue
-from sgpshop.storage.database import writing
+from sgpshop.storage.among import among
+from sgpshop.storage.database import chunks, writing
 from sgpshop.storage.queue import Task, Urgency
 
 _MOST_PREVIEWS = 5
@@ -417,15 +428,22 @@ def _queue(
     actor: Actor,
 ) -> None:
     """Take the orders: an attempt each, in this order, and the rows that wait for it (R12a, P7)."""
-    orders = [order for order, _ in captures]
-    attempts = acts.open(session, orders, wanted, actor)
-    waiting = [
-        {"id": row.id, "attempt_id": attempt.id}
-        for attempt, (_, rows) in zip(attempts, captures, strict=True)
-        for row in rows
-    ]
-    if waiting:
-        session.execute(sa.update(SlipRow), waiting)
+    acts.open(session, [order for order, _ in captures], wanted, actor)
+    for some in chunks([row.id for _, rows in captures for row in rows]):
+        session.connection().execute(_OF_ATTEMPTS, {"waiting": some})
+
+
+_rows = table_of(SlipRow)
+#: A row waits for the attempt that was opened on its order: no order has two that are open.
+_OF_ATTEMPTS = (
+    sa.update(_rows)
+    .where(among(_rows.c.id, "waiting"))
+    .values(
+        attempt_id=sa.select(Attempt.id)
+        .where(Attempt.order_id == _rows.c.order_id, Attempt.is_open)
+        .scalar_subquery()
+    )
+)
 
 
 def actor_of(run: SlipRun) -> Actor:
