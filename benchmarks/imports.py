@@ -21,6 +21,7 @@ from sgpshop.services.files.layout import Purpose, layouts, recognise
 from sgpshop.services.files.reading import read_rows
 from sgpshop.services.order_files import importing
 from tests.conftest import make_app
+from tests.postgresql import PostgresqlServer
 
 ROWS = 10_000
 #: seconds, by what is measured
@@ -37,14 +38,25 @@ WANTED_MIB = 60
 
 def run() -> None:
     """Print how long recognising, the preview, new orders, the same again and a book take."""
+    _measure("SQLite", "")
+
+
+def run_on_postgresql() -> None:
+    """The same; its server takes of the same cores."""
+    with PostgresqlServer() as server:
+        _measure("PostgreSQL", server.new_database())
+
+
+def _measure(database: str, url: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        app = make_app(Path(folder))
+        app = make_app(Path(folder), DATABASE_URL=url)
         content = _file()
         started = time.perf_counter()
         list(csv.reader(io.StringIO(content.decode("cp932"))))
         parsing = time.perf_counter() - started
         with app.app_context():
             installation.migrate()
+            gc.collect()
             gc.freeze()  # as a process of the shop does (cli/run.py)
             before = _peak()
             taken = {"recognise": _timed(_recognise, content)}
@@ -57,7 +69,7 @@ def run() -> None:
             db.session.remove()
             db.engine.dispose()
     show(
-        f"注文ファイル取込: {ROWS:,} rows",
+        f"注文ファイル取込 on {database}: {ROWS:,} rows",
         ("file", "s", "wanted s", "ratio to csv.reader alone"),
         [
             (what, f"{took:.2f}", f"<= {WANTED[what]}", f"{took / parsing:.0f}")
