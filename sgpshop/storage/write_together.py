@@ -2,7 +2,8 @@
 
 A durable commit costs more than the few statements before it.  So threads that want to write line
 up; whoever gets the turn carries out what all of them want in one transaction, and each learns its
-own result only after that commit.  PostgreSQL writes in parallel by itself and needs none of this.
+own result only after that commit.  PostgreSQL writes in parallel by itself: there a few of a process
+write at one time, each on its own.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from flask import current_app
@@ -26,6 +27,9 @@ _T = TypeVar("_T")
 _KEY = "sgpshop.write_together"
 #: So long a transaction may grow, so that nobody else waits long.
 _MOST = 32
+#: Writes of a process at one time, where each is its own, and seconds the others wait for one of them.
+_FEW, _TURN = 6, 0.5
+_turns = threading.BoundedSemaphore(_FEW)
 
 
 class _PendingWrite:
@@ -57,7 +61,7 @@ def write_together(function: Callable[[Session], _T], *, within: float | None = 
     a transaction, so nobody suffers from another's haste.
     """
     if db.engine.dialect.name != "sqlite":
-        with writing(within) as session:
+        with _few_at_a_time(), writing(within) as session:
             return function(session)
     # Ends a reading transaction: the log cannot begin anew while somebody reads in it, least of all
     # somebody who waits for those that wait for the log (storage.database.fold_back).
@@ -81,6 +85,22 @@ def write_together(function: Callable[[Session], _T], *, within: float | None = 
             raise
     result: _T = pending.result()
     return result
+
+
+@contextmanager
+def _few_at_a_time() -> Iterator[None]:
+    """PostgreSQL writes in parallel, an interpreter does not.
+
+    Of 32 answers that come at once each would take a connection of its own, for which the server must plan all
+    statements anew, and keep rows from others while it waits for the other threads.  Nobody waits long:
+    the few may themselves be waiting for rows.
+    """
+    is_one = _turns.acquire(timeout=_TURN)
+    try:
+        yield
+    finally:
+        if is_one:
+            _turns.release()
 
 
 def _take(queue: deque[_PendingWrite]) -> list[_PendingWrite]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -23,8 +24,8 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(autouse=True)
-def _sqlite(database_kind: str) -> None:
-    if database_kind != "sqlite":
+def _sqlite(request: pytest.FixtureRequest, database_kind: str) -> None:
+    if database_kind != "sqlite" and request.node.get_closest_marker("postgresql") is None:
         pytest.skip("PostgreSQL writes in parallel by itself")
 
 
@@ -111,3 +112,20 @@ def test_who_left_the_version_unasked_has_it_asked_by_who_writes_for_them(app: F
             assert write_together(lambda _: "written for both") == "written for both"
         with pytest.raises(schema.NewerSchema):
             other.result(30)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_on_postgresql_a_write_goes_on_beside_those_that_wait_for_rows(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TURN", 0.01)
+    with ExitStack() as all_turns, app.app_context():
+        for _ in range(module._FEW):
+            all_turns.enter_context(module._few_at_a_time())
+        assert not module._turns.acquire(blocking=False), "else this would show nothing"
+        assert write_together(lambda session: session.scalar(sa.select(7))) == 7
+    with ExitStack() as all_turns:
+        for _ in range(module._FEW):
+            all_turns.enter_context(module._few_at_a_time())
+        assert not module._turns.acquire(blocking=False), "each turn was given back, once"
