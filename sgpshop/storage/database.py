@@ -249,6 +249,20 @@ def take_time(session: Session) -> None:
         session.execute(sa.text(f"PRAGMA cache_size = -{_MUCH}"))
 
 
+@contextmanager
+def planned_anew(session: Session) -> Iterator[None]:
+    """Much is asked by many numbers: let PostgreSQL plan each of these statements for them.
+
+    A plan that is kept is one of when the tables were smaller: of an empty one it reads the whole.
+    """
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    if is_postgresql:
+        session.execute(sa.text("SET LOCAL plan_cache_mode = force_custom_plan"))
+    yield
+    if is_postgresql:  # triggers have plans of their own, for each row the same
+        session.execute(sa.text("SET LOCAL plan_cache_mode = auto"))
+
+
 def insert(session: Session, table: sa.Table) -> sqlite_dialect.Insert | postgresql.Insert:
     """INSERT that can say ON CONFLICT, which both databases spell alike."""
     if session.get_bind().dialect.name == "sqlite":

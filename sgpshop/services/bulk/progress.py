@@ -21,6 +21,7 @@ from sgpshop.models import (
 )
 from sgpshop.models.base import UtcDateTime
 from sgpshop.services.bulk.time_left import RunPace
+from sgpshop.storage.among import among
 
 #: What somebody has to do something about comes first.
 _FIRST = (ItemResult.FAILED, ItemResult.UNCERTAIN)
@@ -110,7 +111,7 @@ def counted_all(
         )
         .outerjoin(Attempt, Attempt.id == line.attempt_id)
         .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
-        .where(line.run_id.in_(list(runs)))
+        .where(among(line.run_id, runs))
         .group_by(line.run_id, line.result)
     ):
         rows[row.run_id][row.result] = row

@@ -21,6 +21,7 @@ from sgpshop.models import Attempt, AttemptState, Order, split_codes
 from sgpshop.services.order_search import holds as kept
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import money_days
+from sgpshop.storage.among import among
 from sgpshop.storage.questions import Question
 from sgpshop.storage.rows import read as rows_of
 
@@ -124,7 +125,7 @@ class Reason:
 _REASONS = sa.select(Attempt.order_id, Attempt.error_codes).where(
     Attempt.id.in_(
         sa.select(sa.func.max(Attempt.id))
-        .where(Attempt.order_id.in_(sa.bindparam("ids", expanding=True)))
+        .where(among(Attempt.order_id, "ids"))
         .group_by(Attempt.order_id)
     ),
     Attempt.state == AttemptState.REJECTED,

@@ -25,6 +25,7 @@ from sgpshop.models import Delivery, Order, OrderLine
 from sgpshop.services import settings
 from sgpshop.services.orders.reading import called_off_among
 from sgpshop.services.settings import ShopSettings
+from sgpshop.storage.among import among
 
 #: Orders printed together at most: a browser lays all of their pages out at once.
 MOST_ORDERS = 200
@@ -115,14 +116,14 @@ def of_orders(order_ids: Sequence[int], amounts: PaperAmounts | None = None) -> 
     """The same of several orders.  Raises TooManyToPrint, or ShopError when there are none."""
     if len(order_ids) > MOST_ORDERS:
         raise TooManyToPrint(len(order_ids))
-    deliveries = sa.select(sa.func.count()).where(Delivery.order_id.in_(order_ids))
+    deliveries = sa.select(sa.func.count()).where(among(Delivery.order_id, order_ids))
     if (count := db.session.scalar(deliveries) or 0) > _MOST_DELIVERIES:
         raise ShopError(
             f"納品書を一度に印刷できるのは、お届け先{_MOST_DELIVERIES}件分までです"
             f"(選択された注文には{count:,}件あります)。選択を減らしてください。"
         )
     found = db.session.scalars(
-        _ORDERS.where(Order.id.in_(order_ids)).order_by(Order.ordered_at, Order.id)
+        _ORDERS.where(among(Order.id, order_ids)).order_by(Order.ordered_at, Order.id)
     ).all()
     shop = settings.load()
     standing = [order for order in found if not _is_cancelled(order)]

@@ -14,6 +14,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine
 from sgpshop.services.orders.reading import called_off_among
+from sgpshop.storage.among import among
 from sgpshop.storage.database import chunks
 
 
@@ -65,11 +66,11 @@ def of_orders(order_ids: Sequence[int]) -> PickingList:
         parcels: dict[int, dict[int, DeliveryStatus]] = defaultdict(dict)
         for row in db.session.execute(
             sa.select(Delivery.order_id, Delivery.number, Delivery.status).where(
-                Delivery.order_id.in_(some)
+                among(Delivery.order_id, some)
             )
         ):
             parcels[row.order_id][row.number] = row.status
-        for line in db.session.execute(_LINES.where(Order.id.in_(some))):
+        for line in db.session.execute(_LINES.where(among(Order.id, some))):
             statuses = parcels[line.id]
             # An order with one parcel has all its lines in it, whatever their number says.
             in_parcel = {line.delivery_number} if len(statuses) > 1 else set(statuses)

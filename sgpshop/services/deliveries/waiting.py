@@ -19,6 +19,7 @@ from sgpshop.models import Delivery, Order, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders.facts import Facts, ParcelFacts, load_facts
 from sgpshop.storage import keyset
+from sgpshop.storage.among import among
 from sgpshop.storage.keyset import Page, Sorting
 
 #: orders on one page, and rows: at least those of one order
@@ -77,7 +78,7 @@ def page(wanted: WaitingFilter, cursor: str = "") -> Page[WaitingParcel]:
         row.id: row
         for row in db.session.execute(
             sa.select(Delivery.id, Delivery.wish_date, Delivery.wish_time).where(
-                Delivery.order_id.in_(found.rows)
+                among(Delivery.order_id, found.rows)
             )
         )
     }
@@ -96,7 +97,7 @@ def page(wanted: WaitingFilter, cursor: str = "") -> Page[WaitingParcel]:
 
 def _that_fit(order_ids: Sequence[int]) -> int:
     """With how many of these orders a page is full."""
-    theirs = sa.select(Delivery.order_id).where(Delivery.order_id.in_(order_ids), *_IS_ROW)
+    theirs = sa.select(Delivery.order_id).where(among(Delivery.order_id, order_ids), *_IS_ROW)
     rows = Counter(db.session.scalars(theirs))
     sums = accumulate(rows[order_id] for order_id in order_ids)
     return max(1, sum(so_far <= MOST_ROWS for so_far in sums))

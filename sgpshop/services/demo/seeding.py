@@ -29,6 +29,7 @@ from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, runner, transaction_lookup
 from sgpshop.services.payments.gateway_access import check_connection, current_gateway
+from sgpshop.storage.among import among
 from sgpshop.storage.database import read_alone
 
 _ACTOR = "見本データ"
@@ -44,7 +45,7 @@ _ALREADY_THERE = "E01040010"
 def is_seeded() -> bool:
     """Whether any order of the sample is in the database."""
     numbers = [order.order_no for order in sample_orders(utc_now())]
-    return db.session.scalar(sa.select(sa.exists().where(Order.order_no.in_(numbers)))) is True
+    return db.session.scalar(sa.select(sa.exists().where(among(Order.order_no, numbers)))) is True
 
 
 def seed_sample() -> ImportRun | None:

@@ -41,6 +41,7 @@ from sgpshop.services.orders import beginnings, history
 from sgpshop.services.outgoing.webhooks import receivers
 from sgpshop.services.payments import stored_cards
 from sgpshop.storage import jobs, schema, vault
+from sgpshop.storage.among import among
 from sgpshop.storage.chain import ChainBroken
 from sgpshop.storage.database import WRITE_WAIT, writing
 
@@ -163,7 +164,7 @@ def _link_histories(session: Session, old_key: str) -> int:
     ids = session.scalars(sa.select(_orders.c.id).order_by(_orders.c.id)).all()
     for some in _batches(ids):
         moves, marks = [], []
-        rows = connection.execute(_WITH_STATE.where(_orders.c.id.in_(some))).mappings().all()
+        rows = connection.execute(_WITH_STATE.where(among(_orders.c.id, some))).mappings().all()
         for order_id, entries in groupby(rows, key=lambda row: int(row["order_id"])):
             before = after = history_chain.START
             for entry in entries:

@@ -25,6 +25,7 @@ from sgpshop.services.orders import history, money_movements
 from sgpshop.services.payments import transaction_numbers
 from sgpshop.services.subscriptions import facts
 from sgpshop.services.subscriptions.facts import BillingFacts
+from sgpshop.storage.among import among
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def page(criteria: SearchCriteria, wanted: PageRequest) -> tuple[list[OrderNow],
 
 def of_ids(order_ids: Sequence[int]) -> list[OrderNow]:
     """These orders, in this order; one that is not there any more is left out."""
-    found = {now.order.id: now for now in _now(Order.id.in_(order_ids))}
+    found = {now.order.id: now for now in _now(among(Order.id, order_ids))}
     return [found[order_id] for order_id in order_ids if order_id in found]
 
 
@@ -119,7 +120,7 @@ def _billings(orders: Sequence[Order]) -> dict[int, BillingFacts]:
 def _last_attempts(orders: Sequence[Order]) -> dict[int, Attempt]:
     newest = (
         sa.select(sa.func.max(Attempt.id))
-        .where(Attempt.order_id.in_([order.id for order in orders]))
+        .where(among(Attempt.order_id, [order.id for order in orders]))
         .group_by(Attempt.order_id)
     )
     found = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(newest)))

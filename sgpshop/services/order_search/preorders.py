@@ -19,6 +19,7 @@ from sgpshop.services.order_search.waits import IS_PREORDER, NEVER, SHIPS_ON, ke
 from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
 from sgpshop.storage import keyset
+from sgpshop.storage.among import among
 from sgpshop.storage.keyset import Page, Sorting
 from sgpshop.storage.questions import Question
 from sgpshop.storage.rows import read as rows_of
@@ -140,7 +141,7 @@ _MORE = sa.select(
     _LAST4.correlate(Order).scalar_subquery().label("last4"),
     _ITEMS.correlate(Order).scalar_subquery().label("items"),
     _FIRST_ITEM.correlate(Order).scalar_subquery().label("first"),
-).where(Order.id.in_(sa.bindparam("ids", expanding=True)))
+).where(among(Order.id, "ids"))
 
 
 def _load(order_ids: Sequence[int], today: date) -> list[ListedPreorder]:

@@ -23,6 +23,7 @@ from sgpshop.services.order_search.index import MOST_KEY, Where
 from sgpshop.services.orders import facts
 from sgpshop.services.orders.facts import Facts
 from sgpshop.storage import keyset
+from sgpshop.storage.among import among
 from sgpshop.storage.keyset import Page, Sorting
 
 PAGE_SIZES = (20, 40, 100, 200)  # R37
@@ -168,7 +169,7 @@ def matching_ids(criteria: SearchCriteria, limit: int) -> list[int]:
 
 def ids_of(order_numbers: Sequence[str]) -> list[int]:
     """The ids of the orders with these numbers; unknown numbers are left out."""
-    return list(db.session.scalars(sa.select(Order.id).where(Order.order_no.in_(order_numbers))))
+    return list(db.session.scalars(sa.select(Order.id).where(among(Order.order_no, order_numbers))))
 
 
 #: Stand-ins for "no such moment", so that such orders come last in both directions.

@@ -21,6 +21,7 @@ from sgpshop.domain.text import digits_only, phone_key, search_key
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue, table_of
 from sgpshop.services.order_search import index
+from sgpshop.storage.among import among
 from sgpshop.storage.database import chunks, writing
 from sgpshop.storage.questions import Question
 from sgpshop.storage.rows import Statement, inserts, run
@@ -121,7 +122,7 @@ def _ids_from(first: int) -> list[int]:
 
 def _wrong_among(session: Session, ids: Sequence[int]) -> list[int]:
     """Those whose text or grams are not as they should be, and are not noted as due either."""
-    noted = sa.select(OrderTextDue.order_id).where(OrderTextDue.order_id.in_(ids))
+    noted = sa.select(OrderTextDue.order_id).where(among(OrderTextDue.order_id, ids))
     due = set(session.scalars(noted))
     stored, wanted = _stored(session, ids), _made(session, ids)
     return [
@@ -167,7 +168,7 @@ def _write(session: Session, order_ids: Sequence[int], *, even_if_same: bool = F
     there = {one: stored[one] for one in changed if one in stored}
     if even_if_same:  # FTS5 counts what it is told to forget
         lost = {one: row for one, row in there.items() if not _has_grams(session, row)}
-        session.execute(sa.delete(_texts).where(_texts.c.order_id.in_(list(lost))))
+        session.execute(sa.delete(_texts).where(among(_texts.c.order_id, lost)))
         there = {one: row for one, row in there.items() if one not in lost}
     _take_out(session, there)
     put_in(session, [wanted[one] for one in changed if one in wanted])
@@ -192,11 +193,11 @@ _in_order = itemgetter(*_NAMES)
 
 def _take_out(session: Session, stored: dict[int, _Text]) -> None:
     index.take_out(session, ((row["sort_key"], _grams(row)) for row in stored.values()))
-    session.execute(sa.delete(_texts).where(_texts.c.order_id.in_(list(stored))))
+    session.execute(sa.delete(_texts).where(among(_texts.c.order_id, stored)))
 
 
 def _stored(session: Session, order_ids: Sequence[int]) -> dict[int, _Text]:
-    rows = session.execute(sa.select(_texts).where(_texts.c.order_id.in_(order_ids)))
+    rows = session.execute(sa.select(_texts).where(among(_texts.c.order_id, order_ids)))
     return {row.order_id: dict(row._mapping) for row in rows}
 
 
@@ -225,7 +226,7 @@ def _made(session: Session, order_ids: Sequence[int]) -> dict[int, _Text]:
             Order.buyer_company,
             Order.buyer_tel,
             Order.buyer_email,
-        ).where(Order.id.in_(order_ids))
+        ).where(among(Order.id, order_ids))
     )
     return {order.id: text_of(order, parcels[order.id], lines[order.id]) for order in orders}
 
@@ -267,7 +268,7 @@ def _rows_of(
 ) -> dict[int, list[Any]]:
     table = table_of(model)
     rows = session.execute(
-        sa.select(table).where(table.c.order_id.in_(order_ids)).order_by(table.c.id)
+        sa.select(table).where(among(table.c.order_id, order_ids)).order_by(table.c.id)
     )
     found: dict[int, list[Any]] = defaultdict(list)
     for row in rows:

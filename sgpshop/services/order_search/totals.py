@@ -31,6 +31,7 @@ from sgpshop.models.order import NOT_UNPAID
 from sgpshop.services.order_search import index, sums
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions, written
 from sgpshop.services.order_search.index import MOST_COUNTED
+from sgpshop.storage.among import among
 from sgpshop.storage.questions import Question, answer, once
 from sgpshop.storage.rows import read as rows_of
 
@@ -235,7 +236,7 @@ def _sums_of(
 
 @cache
 def _of_found() -> sa.CompoundSelect[Any]:
-    return sa.union_all(*_sums_of([Order.id.in_(sa.bindparam("ids", expanding=True))], 0))
+    return sa.union_all(*_sums_of([among(Order.id, "ids")], 0))
 
 
 def taken_otherwise(

@@ -19,6 +19,7 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderWait, table_of
 from sgpshop.models.order import IS_THROUGH
+from sgpshop.storage.among import among
 from sgpshop.storage.database import writing
 
 #: Stands for "no date", so that such orders come last.
@@ -110,9 +111,9 @@ def compare() -> int:
         return 0
     with writing() as session:
         # Whoever changes one has its order locked.  What is right is asked anew, once that is so.
-        session.execute(sa.select(Order.id).where(Order.id.in_(wrong)).with_for_update())
-        session.execute(sa.delete(kept).where(kept.c.order_id.in_(wrong)))
-        right = _RIGHT.where(Order.id.in_(wrong))
+        session.execute(sa.select(Order.id).where(among(Order.id, wrong)).with_for_update())
+        session.execute(sa.delete(kept).where(among(kept.c.order_id, wrong)))
+        right = _RIGHT.where(among(Order.id, wrong))
         session.execute(sa.insert(kept).from_select([column.name for column in kept.c], right))
     logs.event("order_waits_mended", orders=len(wrong))
     return len(wrong)

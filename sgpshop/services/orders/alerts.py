@@ -17,6 +17,7 @@ from sgpshop.models import Alert, DailyJob, Order, utc_now
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import id_of, lock_order, require_received
 from sgpshop.services.orders.history import LOOK_UP, WORKER, Actor
+from sgpshop.storage.among import among
 from sgpshop.storage.database import writing
 from sgpshop.storage.questions import Question
 
@@ -189,7 +190,7 @@ def not_cancelled_in_file(session: Session, order_ids: Collection[int]) -> None:
         session.execute(
             sa.update(Alert)
             .where(
-                Alert.order_id.in_(order_ids),
+                among(Alert.order_id, order_ids),
                 Alert.kind == AlertKind.CANCELLED_IN_FILE,
                 Alert.facts.not_like(f"%{_OTHERWISE}"),
             )

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sgpshop.domain.delivery_status import OPEN_STATUSES
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order
-from sgpshop.storage.database import chunks
+from sgpshop.storage.among import among
+from sgpshop.storage.database import ANEW, chunks
 
 #: Shorter endings are chance.
 SHORTEST = 8
@@ -39,12 +40,13 @@ def orders(endings: Iterable[str]) -> dict[str, list[Ended]]:
     found: dict[str, list[Ended]] = defaultdict(list)
     is_open = sa.exists().where(Delivery.order_id == Order.id, Delivery.status.in_(OPEN_STATUSES))
     for length, some in by_length.items():
-        last = sa.func.substr(Order.order_no, sa.func.length(Order.order_no) - length + 1)
+        at = sa.func.length(Order.order_no) - length + 1
+        last = sa.func.substr(Order.order_no, at, type_=sa.String)
         for chunk in chunks(some):
             rows = db.session.execute(
-                sa.select(
-                    Order.id, Order.order_no, last.label("ending"), is_open.label("is_open")
-                ).where(sa.func.length(Order.order_no) >= length, last.in_(chunk))
+                sa.select(Order.id, Order.order_no, last.label("ending"), is_open.label("is_open"))
+                .where(sa.func.length(Order.order_no) >= length, among(last, chunk))
+                .prefix_with(ANEW)  # goes through all orders; by hash, if the numbers are known
             )
             for row in rows:
                 found[row.ending].append(Ended(row.id, row.order_no, row.is_open))

@@ -27,6 +27,7 @@ from sgpshop.models import (
     OrderKind,
     OrderLine,
 )
+from sgpshop.storage.among import among
 from sgpshop.storage.database import chunks
 from sgpshop.storage.rows import read as rows_of
 
@@ -141,13 +142,13 @@ def joined(*columns: Any) -> sa.Select[*tuple[Any, ...]]:
 ROWS = joined(*_ORDER, *_TRANSACTION, *_ATTEMPT)
 _PARCELS = (
     sa.select(Delivery.order_id, *_PARCEL)
-    .where(Delivery.order_id.in_(sa.bindparam("ids", expanding=True)))
+    .where(among(Delivery.order_id, "ids"))
     .order_by(Delivery.order_id, Delivery.number)
 )
 
 _ITEMS = (
     sa.select(OrderLine.order_id, OrderLine.name)
-    .where(OrderLine.order_id.in_(sa.bindparam("ids", expanding=True)))
+    .where(among(OrderLine.order_id, "ids"))
     .order_by(OrderLine.order_id, OrderLine.position)
 )
 
@@ -176,7 +177,7 @@ def made_of(
     return [one_of(row, parcels.get(row[0], ()), items.get(row[0], ())) for row in rows]
 
 
-_OF_IDS = ROWS.where(Order.id.in_(sa.bindparam("ids", expanding=True)))
+_OF_IDS = ROWS.where(among(Order.id, "ids"))
 
 
 def with_ids(order_ids: Sequence[int], *, with_parts: bool = True) -> list[Facts]:
@@ -190,7 +191,7 @@ def with_ids(order_ids: Sequence[int], *, with_parts: bool = True) -> list[Facts
 
 def by_ids(order_ids: Iterable[int]) -> list[Facts]:
     """The orders with these ids, oldest first; unknown ids are left out."""
-    wanted = Order.id.in_(list(order_ids))
+    wanted = among(Order.id, order_ids)
     return read(ROWS.where(wanted).order_by(Order.ordered_at, Order.id))
 
 
@@ -210,9 +211,12 @@ def load_facts(
     for chunk in chunks(sorted(set(order_ids))):
         if lock:
             db.session.execute(
-                sa.select(Order.id).where(Order.id.in_(chunk)).order_by(Order.id).with_for_update()
+                sa.select(Order.id)
+                .where(among(Order.id, chunk))
+                .order_by(Order.id)
+                .with_for_update()
             )
-        statement = ROWS.where(Order.id.in_(chunk))
+        statement = ROWS.where(among(Order.id, chunk))
         rows = read(statement, with_parcels=with_parcels, with_items=with_items)
         found.update({order.id: order for order in rows})
     return found
@@ -228,7 +232,7 @@ def keep(session: Session, order_ids: Iterable[int]) -> set[int]:
         found.update(
             session.scalars(
                 sa.select(Order.id)
-                .where(Order.id.in_(chunk))
+                .where(among(Order.id, chunk))
                 .order_by(Order.id)
                 .with_for_update(read=True, key_share=True)
             )

@@ -31,6 +31,7 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
+from sgpshop.storage.among import among
 from sgpshop.storage.database import writing
 from sgpshop.storage.database_words import is_unavailable
 
@@ -205,7 +206,7 @@ def _place(session: Session) -> bool:
         .order_by(_events.c.placed_at, _events.c.position)
         .limit(_AT_ONCE)
     ).all()
-    session.execute(sa.delete(_events).where(_events.c.id.in_([row.id for row in old])))
+    session.execute(sa.delete(_events).where(among(_events.c.id, [row.id for row in old])))
     forgotten = old[-1].position if old else feed.forgotten
     session.execute(sa.update(Feed).values(position=last, at=now, forgotten=forgotten))
     return bool(max(last - feed.position, len(old)) >= _AT_ONCE)

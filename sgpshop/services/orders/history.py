@@ -26,6 +26,7 @@ from sgpshop.models import (
 )
 from sgpshop.services.orders import beginnings
 from sgpshop.storage import vault
+from sgpshop.storage.among import among
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
     if not entries:
         return
     connection = session.connection()
-    wanted = _STAND.where(Order.id.in_([entry["order_id"] for entry in entries]))
+    wanted = _STAND.where(among(Order.id, [entry["order_id"] for entry in entries]))
     snapshots = {
         snapshot.id: snapshot for snapshot in connection.execute(wanted.order_by(Order.id))
     }

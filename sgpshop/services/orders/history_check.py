@@ -30,6 +30,7 @@ from sgpshop.models import (
 )
 from sgpshop.services.access import activities
 from sgpshop.services.orders import beginnings, history
+from sgpshop.storage.among import among
 
 #: Orders read with one statement, so that each is seen as it was at one moment.
 _BATCH = 500
@@ -111,7 +112,7 @@ class Verification:
     def _batches(self) -> Iterator[list[int]]:
         wanted = sa.select(Order.id).order_by(Order.id).limit(_BATCH)
         if self.order_ids is not None:
-            wanted = wanted.where(Order.id.in_(self.order_ids))
+            wanted = wanted.where(among(Order.id, self.order_ids))
         last = 0
         while ids := list(db.session.scalars(wanted.where(Order.id > last))):
             yield ids
@@ -121,7 +122,7 @@ class Verification:
 def _read(ids: Sequence[int]) -> Iterator[tuple[int, list[Any] | None]]:
     """Each order's rows, one per entry, oldest first; None if they hold what no row of ours can."""
     try:
-        found = db.session.execute(_READ.where(Order.id.in_(ids))).all()
+        found = db.session.execute(_READ.where(among(Order.id, ids))).all()
     except (ValueError, LookupError, TypeError):  # a word, time or JSON that is none
         if len(ids) == 1:
             yield ids[0], None
@@ -200,7 +201,7 @@ def _untold_attempts(ids: Sequence[int]) -> Iterator[HistoryProblem]:
         sa.select(Order.order_no, Attempt.operation, Attempt.created_at)
         .join(Order, Order.id == Attempt.order_id)
         .where(
-            Attempt.order_id.in_(ids),
+            among(Attempt.order_id, ids),
             Attempt.state.in_((AttemptState.DONE, AttemptState.REJECTED)),
             ~sa.exists().where(
                 HistoryEntry.order_id == Attempt.order_id, HistoryEntry.attempt_id == Attempt.id

@@ -34,6 +34,7 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
+from sgpshop.storage.among import among
 
 #: What is learned by the end of the day after is of its own day: answers and the night's comparison.
 GRACE = timedelta(days=1)
@@ -116,7 +117,7 @@ def refunded_of(order_ids: Collection[int]) -> dict[int, int]:
     rows = db.session.execute(
         sa.select(MoneyMovement.order_id, sa.func.sum(_WENT_BACK))
         .where(
-            MoneyMovement.order_id.in_(order_ids),
+            among(MoneyMovement.order_id, order_ids),
             MoneyMovement.is_refund,
         )
         .group_by(MoneyMovement.order_id)

@@ -13,6 +13,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sgpshop.domain.errors import OrderNotFound
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine
+from sgpshop.storage.among import among
 from sgpshop.storage.database import chunks
 
 
@@ -52,7 +53,9 @@ def called_off_among(order_ids: Collection[int]) -> dict[int, str]:
     """Those of them that a file called off, and nobody took note yet (R143): id -> order number."""
     found: dict[int, str] = {}
     for some in chunks(list(order_ids)):
-        wanted = sa.select(Order.id, Order.order_no).where(Order.id.in_(some), Order.is_called_off)
+        wanted = sa.select(Order.id, Order.order_no).where(
+            among(Order.id, some), Order.is_called_off
+        )
         found |= {row.id: row.order_no for row in db.session.execute(wanted)}
     return found
 

@@ -44,6 +44,7 @@ from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import journal, past_us, transaction_lookup
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import queue, vault
+from sgpshop.storage.among import among
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, Urgency
 from sgpshop.storage.write_together import write_together
@@ -130,7 +131,7 @@ _FINDS = (_FIND, _of_order(_ASKED_FOR), _of_long(_ASKED_FOR))
 _IS_ANY_NAMED = sa.select(
     sa.exists().where(
         sa.text(f"state = '{NotificationState.UNMATCHED.value}'"),
-        _NAMED.in_(bindparam("numbers", expanding=True)),
+        among(_NAMED, "numbers"),
     )
 )
 _IS_ANY_UNMATCHED = sa.select(
@@ -479,7 +480,7 @@ def come_in(session: Session, order_nos: Collection[str]) -> None:
         numbers = [*theirs, *later]
         if not session.connection().execute(_IS_ANY_NAMED, {"numbers": numbers}).scalar():
             return
-        names_one = _NAMED.in_(numbers)
+        names_one = among(_NAMED, numbers)
     if _match(session, sa.and_(_IS_LATE, names_one)):
         _end_of_others(session, order_nos)
 
@@ -492,7 +493,7 @@ def _end_of_others(session: Session, order_nos: Collection[str]) -> None:
         Alert.acknowledged_at.is_(None),
     )
     wanted = sa.select(Order.id).where(
-        Order.order_no.in_(order_nos), Order.method == SGP_METHOD, are_told
+        among(Order.order_no, order_nos), Order.method == SGP_METHOD, are_told
     )
     for order_id in session.scalars(wanted).all():
         alerts.mended(session, order_id, AlertKind.OTHER_METHOD, WORKER.name, utc_now())

@@ -27,6 +27,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services.payments.unknown_numbers import IS_OURS
+from sgpshop.storage.among import among
 
 #: So long after a charge failed, and after one was paid that had failed before.
 _MAY_PAY_LATER = timedelta(days=31)
@@ -130,10 +131,10 @@ def named(session: Session, order_ids: Collection[int]) -> dict[int, dict[str, i
     rows = session.execute(
         sa.union(
             sa.select(_at.order_id, Notification.gateway_order_id).where(
-                _NAMES_ANOTHER, _at.order_id.in_(order_ids)
+                _NAMES_ANOTHER, among(_at.order_id, order_ids)
             ),
             sa.select(UnknownNumber.order_id, UnknownNumber.gateway_order_id).where(
-                UnknownNumber.is_open, UnknownNumber.order_id.in_(order_ids)
+                UnknownNumber.is_open, among(UnknownNumber.order_id, order_ids)
             ),
         )
     ).all()

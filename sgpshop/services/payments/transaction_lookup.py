@@ -68,6 +68,7 @@ from sgpshop.services.payments.transactions import (
 )
 from sgpshop.services.payments.unknown_numbers import Numbered
 from sgpshop.storage import news, queue, shared_clock
+from sgpshop.storage.among import among
 from sgpshop.storage.database import chunks, writing
 from sgpshop.storage.queue import Task, Urgency, tell_now
 
@@ -273,7 +274,7 @@ def looks_since(order_ids: Collection[int], since: datetime) -> tuple[set[int], 
     rows = db.session.execute(
         sa.select(
             CardTransaction.order_id, CardTransaction.next_look_at, CardTransaction.looked_up_at
-        ).where(CardTransaction.order_id.in_(order_ids), CardTransaction.is_current)
+        ).where(among(CardTransaction.order_id, order_ids), CardTransaction.is_current)
     ).all()
     soon = shared_clock.now() + _LOOKING
     looked_up = {row.order_id for row in rows if row.looked_up_at and row.looked_up_at >= since}
@@ -637,7 +638,7 @@ def _ask_about_itself(
     asked = seen.held if order.transaction.gateway_state in LIVE_STATES else seen.asked
     here = [one for one in seen.later if one[1].order_id == number and number in asked]
     if here and number not in transaction_numbers.of_other_orders(
-        session, order.id, order.order_no, among=[number]
+        session, order.id, order.order_no, of=[number]
     ):
         unknown_numbers.ask(session, order, here)
 

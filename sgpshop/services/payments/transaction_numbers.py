@@ -42,6 +42,7 @@ from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import LOOK_UP
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.transactions import look_now, standing
+from sgpshop.storage.among import among
 
 
 class NumbersUsedUp(NotPossible):
@@ -126,7 +127,7 @@ def live_elsewhere(order_ids: Collection[int]) -> Sequence[CardTransaction]:
     return db.session.scalars(
         sa.select(CardTransaction)
         .where(
-            CardTransaction.order_id.in_(order_ids),
+            among(CardTransaction.order_id, order_ids),
             ~CardTransaction.is_current,
             CardTransaction.gateway_state.in_(sorted(LIVE_STATES)),
         )
@@ -235,19 +236,19 @@ def _next_sequence(order: Order) -> int:
 
 
 def of_other_orders(
-    session: Session, order_id: int, order_no: str, *, among: Sequence[str] = ()
+    session: Session, order_id: int, order_no: str, *, of: Sequence[str] = ()
 ) -> set[str]:
-    """Which `<order_no>-n`, or which `among` them, our books know as another order's number or transaction.
+    """Which `<order_no>-n`, or which `of` these, our books know as another order's number or transaction.
 
     A shop may number its orders `A` and `A-1`: whatever is paid there is not this order's.  Nor is
     what a person said is not (unknown_numbers).
     """
-    numbers = among or [at_gateway(order_no, n) for n in range(1, MOST_NUMBERS + 1)]
+    numbers = of or [at_gateway(order_no, n) for n in range(1, MOST_NUMBERS + 1)]
     transactions = sa.select(CardTransaction.gateway_order_id).where(
-        CardTransaction.gateway_order_id.in_(numbers), CardTransaction.order_id != order_id
+        among(CardTransaction.gateway_order_id, numbers), CardTransaction.order_id != order_id
     )
     written = [mark + number for number in numbers for mark in ("", "#")]
-    orders = sa.select(Order.order_no).where(Order.order_no.in_(written), Order.id != order_id)
+    orders = sa.select(Order.order_no).where(among(Order.order_no, written), Order.id != order_id)
     answered = sa.select(UnknownNumber.gateway_order_id).where(
         UnknownNumber.order_id == order_id, UnknownNumber.is_ours.is_(False)
     )

@@ -44,6 +44,7 @@ from sgpshop.services.payments import filed_numbers, transaction_numbers
 from sgpshop.services.payments.clocks import TOLERANCE
 from sgpshop.services.payments.transactions import describe_state, look_now
 from sgpshop.storage import news, queue, shared_clock
+from sgpshop.storage.among import among
 from sgpshop.storage.database import writing
 from sgpshop.storage.questions import Question
 from sgpshop.storage.queue import Task, Urgency
@@ -137,7 +138,7 @@ IS_FREE = sa.and_(
 
 #: Made once, as all that is asked for each batch of a file.
 _MEANT = sa.select(CardTransaction.order_id, CardTransaction.gateway_order_id).where(
-    CardTransaction.gateway_order_id.in_(sa.bindparam("numbers", expanding=True)), IS_FREE
+    among(CardTransaction.gateway_order_id, "numbers"), IS_FREE
 )
 _IS_ANY_ASKED = sa.select(
     sa.exists(sa.select(UnknownNumber.id).where(UnknownNumber.is_ours.is_(None)))
@@ -254,7 +255,7 @@ def _of_later(session: Session, number: str) -> Order | None:
     if order_id is None:
         return None
     order = lock_order(session, order_id)
-    others = transaction_numbers.of_other_orders(session, order_id, order.order_no, among=[number])
+    others = transaction_numbers.of_other_orders(session, order_id, order.order_no, of=[number])
     return None if number in others else order
 
 
@@ -300,7 +301,7 @@ def give_way(session: Session, order_nos: Collection[str]) -> None:
         return
     # With those that come in, which are locked next: all in one order, so nobody waits in a circle.
     are_meant = sa.or_(
-        Order.id.in_([order_id for order_id, _ in meant]), Order.order_no.in_(order_nos)
+        among(Order.id, [order_id for order_id, _ in meant]), among(Order.order_no, order_nos)
     )
     session.execute(sa.select(Order.id).where(are_meant).order_by(Order.id).with_for_update())
     for order_id, number in meant:

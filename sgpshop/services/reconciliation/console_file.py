@@ -30,6 +30,7 @@ from sgpshop.services.files.layouts import e01_console
 from sgpshop.services.files.reading import read_rows
 from sgpshop.services.payments import transaction_lookup, unknown_numbers
 from sgpshop.services.payments.transactions import event_of
+from sgpshop.storage.among import among
 
 _CHUNK = 400
 _ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,27}")
@@ -129,7 +130,7 @@ def _find_taken_otherwise(result: FileComparison) -> None:
     for start in range(0, len(numbers), _CHUNK):
         wanted = [text for one in numbers[start : start + _CHUNK] for text in (one, f"#{one}")]
         query = sa.select(Order.order_no).where(
-            Order.order_no.in_(wanted), Order.method != SGP_METHOD
+            among(Order.order_no, wanted), Order.method != SGP_METHOD
         )
         ours |= {at_gateway(order_no): order_no for order_no in db.session.scalars(query)}
     result.taken_otherwise = [

@@ -50,6 +50,7 @@ from sgpshop.services.payments import past_us, transaction_lookup, transaction_n
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.transactions import describe, found_event
 from sgpshop.services.payments.unknown_numbers import IS_OURS
+from sgpshop.storage.among import among
 from sgpshop.storage.database import read_alone
 
 _CHUNK = 200
@@ -227,7 +228,7 @@ def _read_others(cursor: int) -> Sequence[sa.Row[int, str, str]]:
 
 def _used(numbers: Sequence[str]) -> set[str]:
     column = CardTransaction.gateway_order_id
-    return set(read_alone(sa.select(column).where(column.in_(numbers))))
+    return set(read_alone(sa.select(column).where(among(column, numbers))))
 
 
 def unknown_numbers(order_nos: Collection[str]) -> list[str]:
@@ -353,7 +354,7 @@ def _is_never_charged(ours: BookedOrder, trade: TradeStatus | None) -> bool:
 
 
 def _named(order_nos: Collection[str]) -> sa.ColumnElement[bool]:
-    return Order.order_no.in_(list(order_nos)) if order_nos else sa.true()
+    return among(Order.order_no, order_nos) if order_nos else sa.true()
 
 
 def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
@@ -392,7 +393,7 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
     for order_id, number in db.session.execute(
         sa.select(CardTransaction.order_id, CardTransaction.gateway_order_id)
         .where(
-            CardTransaction.order_id.in_([row[0] for row in rows]),
+            among(CardTransaction.order_id, [row[0] for row in rows]),
             ~CardTransaction.is_current,
             transaction_lookup.MAY_HOLD_MONEY,
         )
@@ -404,7 +405,7 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
         for row in db.session.execute(
             sa.select(CardTransaction.order_id, sa.func.max(CardTransaction.sequence).label("last"))
             # Behind the last of ours: a strange one leaves a gap that others may have paid in.
-            .where(CardTransaction.order_id.in_([row[0] for row in rows]), IS_OURS)
+            .where(among(CardTransaction.order_id, [row[0] for row in rows]), IS_OURS)
             .group_by(CardTransaction.order_id)
         )
     }

@@ -29,6 +29,7 @@ from sgpshop.services.subscriptions.stages import (
     in_turn,
     may_be_put_off,
 )
+from sgpshop.storage.among import among
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.questions import Question
 from sgpshop.storage.rows import read as rows_of
@@ -92,7 +93,7 @@ def take_again(order_nos: Collection[str], token: str, actor: Actor) -> int:
     The same form (`token`) again changes nothing (P19).
     """
     ids = read_alone(
-        sa.select(Order.id).where(Order.order_no.in_(list(order_nos)[:MOST])).order_by(Order.id)
+        sa.select(Order.id).where(among(Order.order_no, list(order_nos)[:MOST])).order_by(Order.id)
     )
     taken = 0
     for order_id in ids:

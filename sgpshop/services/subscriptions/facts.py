@@ -13,6 +13,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, Billing, BillingState, Operation, Order, split_codes
 from sgpshop.services.payments.error_content import content_of
 from sgpshop.services.subscriptions.billing.results import RESULT_WORDS
+from sgpshop.storage.among import among
 
 #: R105: what follows an NG, whatever its reason.
 OTHER_WAY = (
@@ -115,7 +116,7 @@ def latest_billings(order_ids: Sequence[int]) -> dict[int, BillingFacts]:
     """The same of many orders, by order id; one query."""
     rows = db.session.execute(
         sa.select(Billing.order_id, *COLUMNS)
-        .where(Billing.order_id.in_(order_ids))
+        .where(among(Billing.order_id, order_ids))
         .order_by(Billing.id)
     )
     return {row[0]: made_from(row[1:]) for row in rows}  # the last of each wins

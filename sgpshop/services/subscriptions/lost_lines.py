@@ -26,6 +26,7 @@ from sgpshop.services.payments import unknown_numbers
 from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.services.subscriptions.billing.selecting import IS_QUESTIONED
 from sgpshop.services.subscriptions.stages import IS_SUBSCRIPTION, in_turn
+from sgpshop.storage.among import among
 from sgpshop.storage.questions import Question
 
 #: So many stand on one page; the rest is there after the first were answered.
@@ -78,7 +79,7 @@ def take_for_theirs(question_ids: Collection[int], actor: Actor) -> int:
 
     Once more changes nothing (P19).
     """
-    wanted = _some().where(UnknownNumber.id.in_(list(question_ids)[:MOST]))
+    wanted = _some().where(among(UnknownNumber.id, list(question_ids)[:MOST]))
     found = [LostLine(*row) for row in db.session.execute(wanted).all()]
     db.session.commit()
     answered = 0

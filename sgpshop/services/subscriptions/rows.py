@@ -33,6 +33,7 @@ from sgpshop.services.subscriptions.stages import (
     LATEST_BILLING,
     NEEDS_REFUND,
 )
+from sgpshop.storage.among import among
 from sgpshop.storage.rows import read as rows_of
 
 _QUESTIONED = (
@@ -172,7 +173,7 @@ def _statement(month: date, punctual_until: datetime) -> sa.Select[*tuple[Any, .
         .select_from(Order)
         .outerjoin(Billing, Billing.id == LATEST_BILLING)
         .outerjoin(_CURRENT, sa.and_(_CURRENT.order_id == Order.id, _CURRENT.is_current))
-        .where(Order.id.in_(sa.bindparam("ids", expanding=True)))
+        .where(among(Order.id, "ids"))
     )
 
 

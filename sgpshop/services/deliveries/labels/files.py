@@ -24,6 +24,7 @@ from sgpshop.services.deliveries.labels.layouts.layout import LabelLayout, Label
 from sgpshop.services.deliveries.slips import matching
 from sgpshop.services.orders.reading import called_off_among
 from sgpshop.services.settings import ShopSettings, rules
+from sgpshop.storage.among import among
 from sgpshop.storage.database import chunks
 
 #: 決済方法 that the carrier collects
@@ -102,7 +103,7 @@ def named(numbers: Sequence[str]) -> dict[str, int]:
         row.order_no: row.id
         for some in chunks(numbers)
         for row in db.session.execute(
-            sa.select(Order.id, Order.order_no).where(Order.order_no.in_(some))
+            sa.select(Order.id, Order.order_no).where(among(Order.order_no, some))
         )
     }
 
@@ -129,7 +130,7 @@ def _orders(order_ids: Sequence[int]) -> list[Order]:
     for some in chunks(order_ids):
         found += db.session.scalars(
             sa.select(Order)
-            .where(Order.id.in_(some))
+            .where(among(Order.id, some))
             .options(selectinload(Order.lines), selectinload(Order.deliveries))
         )
     return sorted(found, key=lambda order: (order.ordered_at, order.id))

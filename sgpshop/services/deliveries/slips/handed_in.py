@@ -26,6 +26,7 @@ from sgpshop.services.deliveries.slips import matching, planning, runs, writing
 from sgpshop.services.deliveries.slips.report import ReportedRow, in_order
 from sgpshop.services.payments import journal
 from sgpshop.services.payments.acts import SumNotConfirmed
+from sgpshop.storage.among import among
 from sgpshop.storage.database import writing as writing_transaction
 from sgpshop.storage.queue import Task, tell_now
 
@@ -118,7 +119,7 @@ def results(run_id: str, key_id: int) -> list[OrderResult]:
     orders = {
         order.order_no: order
         for order in db.session.scalars(
-            sa.select(Order).where(Order.id.in_(ids)).execution_options(populate_existing=True)
+            sa.select(Order).where(among(Order.id, ids)).execution_options(populate_existing=True)
         )
     }
     for line in rows:
@@ -197,7 +198,7 @@ def _refuse_what_was_not_seen(rows: Sequence[dict[str, Any]], news: Sequence[Ord
     totals = {
         row.order_no: (row.version, row.total)
         for row in db.session.execute(
-            sa.select(Order.order_no, Order.version, Order.total).where(Order.id.in_(ids))
+            sa.select(Order.order_no, Order.version, Order.total).where(among(Order.id, ids))
         )
     }
     for one in news:

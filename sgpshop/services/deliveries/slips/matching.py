@@ -20,7 +20,8 @@ from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order
 from sgpshop.services.orders import endings
 from sgpshop.services.orders.endings import Ended
-from sgpshop.storage.database import chunks
+from sgpshop.storage.among import among
+from sgpshop.storage.database import ANEW, chunks
 
 #: The zeros are those of our labels (services/deliveries/labels).
 _PARCEL = re.compile(r"(.+)-(0{0,2})([1-9]\d?)")
@@ -47,7 +48,7 @@ def exact(numbers: Iterable[str]) -> dict[str, Match]:
     found: dict[str, Match] = {}
     for chunk in chunks(sorted(set(numbers))):
         rows = db.session.execute(
-            sa.select(Order.order_no, Order.id).where(Order.order_no.in_(chunk))
+            sa.select(Order.order_no, Order.id).where(among(Order.order_no, chunk))
         )
         found.update((row.order_no, Match(row.id, row.order_no)) for row in rows)
     return found
@@ -167,7 +168,7 @@ def _with_several(order_ids: Iterable[int | None]) -> set[tuple[int, int]]:
     found: dict[int, set[int]] = defaultdict(set)
     for chunk in chunks(sorted({order_id for order_id in order_ids if order_id is not None})):
         rows = db.session.execute(
-            sa.select(Delivery.order_id, Delivery.number).where(Delivery.order_id.in_(chunk))
+            sa.select(Delivery.order_id, Delivery.number).where(among(Delivery.order_id, chunk))
         )
         for row in rows:
             found[row.order_id].add(row.number)
@@ -192,7 +193,9 @@ def registered(matches: Iterable[Match]) -> dict[int, set[str]]:
     ids = {one.order_id for match in matches for one in match.candidates if one.order_id}
     found: dict[int, set[str]] = defaultdict(set)
     for chunk in chunks(sorted(ids)):
-        for parcel in db.session.scalars(sa.select(Delivery).where(Delivery.order_id.in_(chunk))):
+        for parcel in db.session.scalars(
+            sa.select(Delivery).where(among(Delivery.order_id, chunk))
+        ):
             found[parcel.order_id].update(f"{parcel.slip_no} {parcel.more_slips}".split())
     return found
 
@@ -221,7 +224,9 @@ def _beginnings(values: set[str]) -> set[str]:
         if len(value) >= endings.SHORTEST:
             by_length.setdefault(len(value), []).append(value)
     for length, some in by_length.items():
-        start = sa.func.substr(Order.order_no, 1, length)
+        start = sa.func.substr(Order.order_no, 1, length, type_=sa.String)
         for chunk in chunks(some):
-            found.update(db.session.scalars(sa.select(start).where(start.in_(chunk)).distinct()))
+            begin = sa.select(start).where(among(start, chunk)).distinct()
+            # It goes through all orders; by hash, if the values are known.
+            found.update(db.session.scalars(begin.prefix_with(ANEW)))
     return found

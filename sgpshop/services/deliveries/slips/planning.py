@@ -21,6 +21,7 @@ from sgpshop.services.deliveries.slips.decisions import OrderDecision, SlipInstr
 from sgpshop.services.deliveries.slips.matching import Match
 from sgpshop.services.deliveries.slips.rows import LONGEST_MORE, ReadRow
 from sgpshop.services.orders.facts import Facts, keep, load_facts
+from sgpshop.storage.among import among
 from sgpshop.storage.database import chunks
 
 _LONGEST_MESSAGE = 300
@@ -131,7 +132,7 @@ def remark_shared_numbers(rows: Sequence[dict[str, Any]]) -> None:
         known = db.session.execute(
             sa.select(Delivery.slip_no, Order.id, Order.order_no)
             .join(Order)
-            .where(Delivery.slip_no.in_(chunk))
+            .where(among(Delivery.slip_no, chunk))
             .order_by(Order.id)
         )
         elsewhere: dict[str, list[tuple[int, str]]] = defaultdict(list)

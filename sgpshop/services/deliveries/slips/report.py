@@ -22,6 +22,7 @@ from sgpshop.services.deliveries.slips import carriers
 from sgpshop.services.deliveries.slips.columns import ERROR_TITLE
 from sgpshop.services.deliveries.slips.rows import WRONG_DIGIT
 from sgpshop.services.payments.error_content import line_content
+from sgpshop.storage.among import among
 
 _CHUNK = 1000
 
@@ -175,7 +176,7 @@ def _recipients(rows: Sequence[SlipRow]) -> dict[int, str]:
     numbers = [row.order_id for row in rows if row.order_id is not None]
     for order_id, number, name in db.session.execute(
         sa.select(Delivery.order_id, Delivery.number, Delivery.name).where(
-            Delivery.order_id.in_(numbers)
+            among(Delivery.order_id, numbers)
         )
     ):
         parcels[order_id][number] = name

@@ -47,6 +47,7 @@ from sgpshop.services.orders import history
 from sgpshop.services.orders.facts import Facts, ParcelFacts, load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.storage import setbacks
+from sgpshop.storage.among import among
 from sgpshop.storage.database import writing
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ def _process_batch(first_row_id: int, only: int | None = None) -> None:
             return
         ids = sorted(i for i in order_ids if i is not None)
         orders = load_facts(ids, lock=True, with_parcels=True)
-        found = session.scalars(_rows_where(is_due, SlipRow.order_id.in_(ids)))
+        found = session.scalars(_rows_where(is_due, among(SlipRow.order_id, ids)))
         groups = [
             (orders[order_id], list(rows))
             for order_id, rows in groupby(found, lambda row: row.order_id or 0)
@@ -271,7 +272,7 @@ class _Batch:
             if orders:
                 session.execute(
                     sa.update(Order)
-                    .where(Order.id.in_(orders))
+                    .where(among(Order.id, orders))
                     .values(forgotten)
                     .execution_options(synchronize_session=False)
                 )

@@ -30,6 +30,7 @@ from sgpshop.services.order_search.criteria import SearchCriteria, conditions
 from sgpshop.services.orders.facts import load_facts
 from sgpshop.services.payments.error_content import ErrorContent, error_content, is_past
 from sgpshop.storage import keyset
+from sgpshop.storage.among import among
 
 _CHUNK = 500
 
@@ -80,7 +81,7 @@ def _newest_first(order_ids: Sequence[int]) -> list[int]:
     for start in range(0, len(order_ids), _CHUNK):
         rows = db.session.execute(
             sa.select(Order.ordered_at, Order.id).where(
-                Order.id.in_(order_ids[start : start + _CHUNK])
+                among(Order.id, order_ids[start : start + _CHUNK])
             )
         )
         found.extend((row.ordered_at, row.id) for row in rows)
@@ -127,22 +128,21 @@ def _errors(order_ids: Sequence[int]) -> dict[int, ErrorContent | None]:
 
 
 # What a row is found by stands last, where it is got at soonest.
-_ids: sa.BindParameter[list[int]] = sa.bindparam("ids", expanding=True)
 _ORDERS = (
     sa.select(*ORDER_FIELDS, Order.id)
     .outerjoin(Order.transaction)
-    .where(Order.id.in_(_ids))
+    .where(among(Order.id, "ids"))
     .order_by(Order.ordered_at.desc(), Order.id.desc())
 )
 _PARCELS = sa.select(*DELIVERY_FIELDS, Delivery.number.label("which"), Delivery.order_id).where(
-    Delivery.order_id.in_(_ids)
+    among(Delivery.order_id, "ids")
 )
 _LINES = (
     sa.select(*ITEM_FIELDS, OrderLine.delivery_number, OrderLine.order_id)
-    .where(OrderLine.order_id.in_(_ids))
+    .where(among(OrderLine.order_id, "ids"))
     .order_by(OrderLine.order_id, OrderLine.position)
 )
-_newest = sa.select(sa.func.max(Attempt.id)).where(Attempt.order_id.in_(_ids))
+_newest = sa.select(sa.func.max(Attempt.id)).where(among(Attempt.order_id, "ids"))
 #: The newest attempt of each order, where it was refused.
 _FAILURES = sa.select(
     Attempt.order_id,

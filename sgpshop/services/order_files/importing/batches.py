@@ -26,7 +26,7 @@ from sgpshop.services.order_files.importing.taken import (
 from sgpshop.services.order_files.reading import FileOrder, Issue
 from sgpshop.services.payments import notifications, unknown_numbers
 from sgpshop.storage import shared_clock
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import planned_anew, writing
 from sgpshop.storage.jobs import Interrupted
 
 #: Orders of one transaction.  What is asked once for all of them is a fifth of the work with 200.
@@ -130,9 +130,14 @@ def _decide(
     """`said_at`: when the person began it; what left had left by then, however late it is written."""
     good = {one.order_no: one.order for one in batch if one.order is not None}
     shop, now = settings.load(), utc_now()
-    known = stored.load(session, [one.order_no for one in batch], lock=lock)
+    with planned_anew(session):
+        known = stored.load(session, [one.order_no for one in batch], lock=lock)
+        zeros = LostZeros(session, good.values())
+        takers = [
+            taker(session, good.values())
+            for taker in (partial(TakenNumbers, gave_way=lock), ClaimedAccess, TakenRounds)
+        ]
     decided = Decided(stored=[(one, known[one.order_no]) for one in batch if one.order_no in known])
-    zeros = LostZeros(session, good.values())
     decided.unclear = {
         one.order_no: other
         for one, here in decided.stored
@@ -142,10 +147,6 @@ def _decide(
         (one, Issue(one.line, words, IssueLevel.WARNING))
         for one, here in decided.stored
         if (words := cancelled.warning(one, here, decided.unclear.get(one.order_no, "")))
-    ]
-    takers = [
-        taker(session, good.values())
-        for taker in (partial(TakenNumbers, gave_way=lock), ClaimedAccess, TakenRounds)
     ]
     for one in batch:
         if one.order is None:

@@ -17,6 +17,7 @@ from sgpshop.models import Operation, Order
 from sgpshop.services.order_files.importing.stored import StoredOrder
 from sgpshop.services.order_files.reading import FileOrder
 from sgpshop.services.orders import alerts
+from sgpshop.storage.among import among
 
 WARNING = (
     "ファイルでは注文キャンセルですが、決済が残っています。"
@@ -82,7 +83,7 @@ def heed(
     if unseen:
         session.execute(
             sa.update(Order)
-            .where(Order.id.in_(unseen))
+            .where(among(Order.id, unseen))
             .values(claimed_status=PaymentStatus.CANCELLED)
             .execution_options(synchronize_session=False)
         )

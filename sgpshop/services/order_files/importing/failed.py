@@ -18,6 +18,7 @@ from sgpshop.services.order_files.importing.stored import StoredOrder
 from sgpshop.services.order_files.reading import FileOrder
 from sgpshop.services.orders import history
 from sgpshop.services.payments import transaction_lookup
+from sgpshop.storage.among import among
 
 #: A file of each day says it again: kept once in so long.
 _SAID = timedelta(days=7)
@@ -45,7 +46,7 @@ def heed(
             continue
         kept = session.scalars(
             sa.select(HistoryEntry.order_id).where(
-                HistoryEntry.order_id.in_(said), claims, HistoryEntry.at > now - _SAID
+                among(HistoryEntry.order_id, said), claims, HistoryEntry.at > now - _SAID
             )
         )
         for order_id in kept:
@@ -54,7 +55,7 @@ def heed(
             session,
             [_entry(one, stored, actor, now, event, claim) for one, stored in said.values()],
         )
-        are_theirs = CardTransaction.order_id.in_(said)
+        are_theirs = among(CardTransaction.order_id, said)
         transaction_lookup.make_due(session, sa.and_(are_theirs, CardTransaction.is_current))
 
 

@@ -19,6 +19,7 @@ from sgpshop.services.order_files.importing.content import (
     Content,
 )
 from sgpshop.services.orders.facts import ROWS, Facts, ParcelFacts, one_of
+from sgpshop.storage.among import among
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ _ADDED = (
     ),
 )
 #: Made once: it is asked for each batch of a file.
-_IS_WANTED = Order.order_no.in_(sa.bindparam("numbers", expanding=True))
+_IS_WANTED = among(Order.order_no, "numbers")
 _ORDERS = ROWS.add_columns(*_ADDED).where(_IS_WANTED)
 _LOCKED = sa.select(Order.id).where(_IS_WANTED).order_by(Order.id).with_for_update()
 _OF_FACTS = ParcelFacts._fields
@@ -140,7 +141,7 @@ def _rows_of(
     columns = table_of(model).c
     rows = session.execute(
         sa.select(columns.order_id, *(columns[name] for name in names))
-        .where(columns.order_id.in_(ids))
+        .where(among(columns.order_id, ids))
         .order_by(columns.order_id, columns[sorted_by])
     ).all()
     found: dict[int, list[Sequence[Any]]] = defaultdict(list)

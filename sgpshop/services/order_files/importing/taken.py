@@ -18,6 +18,7 @@ from sgpshop.services.order_files.reading import ParsedOrder
 from sgpshop.services.orders import subscription_rounds
 from sgpshop.services.orders.subscription_rounds import Round, RoundTaken, round_of
 from sgpshop.services.payments import unknown_numbers
+from sgpshop.storage.among import among
 from sgpshop.storage.database import chunks
 
 
@@ -95,13 +96,13 @@ class TakenNumbers:
 _USED = (
     sa.select(CardTransaction.gateway_order_id, Order.order_no)
     .join(Order, Order.id == CardTransaction.order_id)
-    .where(CardTransaction.gateway_order_id.in_(sa.bindparam("numbers", expanding=True)))
+    .where(among(CardTransaction.gateway_order_id, "numbers"))
 )
 _USED_NOW = _USED.where(~unknown_numbers.IS_FREE)
 _CLAIMED = (
     sa.select(CardTransaction.access_id, Order.order_no)
     .join(Order, Order.id == CardTransaction.order_id)
-    .where(CardTransaction.access_id.in_(sa.bindparam("claimed", expanding=True)))
+    .where(among(CardTransaction.access_id, "claimed"))
 )
 
 
@@ -119,7 +120,7 @@ class LostZeros:
             for chunk in chunks(sorted(wanted))
             for row in session.execute(
                 sa.select(Order.order_no, Order.ordered_at, Order.total).where(
-                    Order.order_no.in_(chunk)
+                    among(Order.order_no, chunk)
                 )
             )
         }
