@@ -184,7 +184,7 @@ def inserts_of(dialect: sa.Dialect, new: Sequence[_Text]) -> Iterator[Statement]
     """The statements of `put_in`."""
     if new:
         yield from inserts(dialect, _texts, _NAMES, [*map(_in_order, new)])
-        yield index.insert_of(dialect, ((row["sort_key"], _grams(row)) for row in new))
+        yield from index.inserts_of(dialect, ((row["sort_key"], _grams(row)) for row in new))
 
 
 _NAMES = ("order_id", "sort_key", *_FIELDS)

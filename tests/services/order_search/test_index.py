@@ -204,6 +204,17 @@ def test_an_order_that_is_noted_for_each_of_its_rows_is_renewed_once(
     assert sorted(renewed) == ids
 
 
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_no_grams_are_left_aside() -> None:
+    left = sa.text("SELECT gin_clean_pending_list('ix_order_grams_grams')")
+    customer()
+    renew_all()
+    assert db.session.scalar(left) == 0
+    with writing() as session:  # as one row leaves them
+        session.execute(sa.text("UPDATE order_grams SET grams = array_append(grams, 'x')"))
+    assert db.session.scalar(left) == 1
+
+
 def test_an_order_that_is_gone_is_found_no_more() -> None:
     order = customer()
     renew_all()
@@ -349,7 +360,7 @@ def test_killed_in_the_middle_the_note_is_still_there(monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(index, "insert_of", die)
+        patch.setattr(index, "inserts_of", die)
         with pytest.raises(KeyboardInterrupt):
             texts.renew()
     assert found("高崎") == ["P2026-Ab1001"]
