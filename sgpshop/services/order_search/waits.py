@@ -1,7 +1,7 @@
 """What is kept of orders that wait for their money: 定期購入 for a month, 予約 for a charge (R26, R110).
 
 What screens ask of all of them lies in orders, parcels and transactions that were written weeks apart;
-triggers (migrations 0079, 0081) keep it in rows side by side, in the transaction that changes any of these,
+triggers (migrations 0079, 0081, 0083) keep it in rows side by side, in the transaction that changes any of these,
 whoever writes, so whoever is killed leaves it true.  Once a night they are compared all the same.  Of one
 order, and before money moves, the order itself is asked.
 """
@@ -110,7 +110,7 @@ def compare() -> int:
     if not wrong:
         return 0
     with writing() as session:
-        # Whoever changes one has its order locked.  What is right is asked anew, once that is so.
+        # Who changes one has its order locked, or its row here (0083).  What is right is asked anew, once that is so.
         session.execute(sa.select(Order.id).where(among(Order.id, wrong)).with_for_update())
         session.execute(sa.delete(kept).where(among(kept.c.order_id, wrong)))
         right = _RIGHT.where(among(Order.id, wrong))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
@@ -15,10 +16,12 @@ from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderWait
+from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderWait, utc_now
 from sgpshop.services.order_search import waits
+from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import writing
 from tests.factories import make_order
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.usefixtures("shop")]
 S, P = PaymentStatus, ProcessingClass
@@ -176,6 +179,58 @@ def test_it_follows_the_transactions() -> None:
     with writing() as session:
         session.execute(sa.delete(CardTransaction).where(CardTransaction.sequence == 1))
     assert not kept()[0].is_suspect
+
+
+IS_WAITED_FOR = sa.text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (Delivery, {"slip_no": "123", "delivered_at": NOON}),
+        (Order, {"processing_class": P.DELIVERED}),
+        (Order, {"payment_status": S.CANCELLED}),
+    ],
+)
+def test_a_look_up_that_begins_meanwhile_takes_nothing_back(
+    app: Flask, model: type[Order | Delivery], values: dict[str, object]
+) -> None:
+    """It does not lock the order, and waits for who changes it where it says that it looks."""
+    waiting()
+    change(CardTransaction, looks=0, next_look_at=utc_now())
+    transaction_id = db.session.scalars(sa.select(CardTransaction.id)).one()
+    db.session.commit()
+
+    def look() -> None:
+        with app.app_context():
+            transaction_lookup._claim(transaction_id)
+            db.session.remove()
+
+    looks = threading.Thread(target=look)
+    with db.engine.begin() as another:
+        another.execute(sa.update(model).values(**values))
+        looks.start()
+        wait_until(lambda: db.session.scalar(IS_WAITED_FOR))
+    looks.join()
+    kept()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_look_up_that_is_not_the_first_waits_for_nobody(database_kind: str) -> None:
+    """Whoever changes the order at that moment comes to its transaction later, as a file does."""
+    waiting()
+    change(CardTransaction, looks=1, next_look_at=utc_now())
+    transaction_id = db.session.scalars(sa.select(CardTransaction.id)).one()
+    db.session.commit()
+    with db.engine.begin() as another:
+        another.execute(sa.update(Order).values(total=7))
+        assert transaction_lookup._claim(transaction_id) is not None
+        another.execute(sa.update(CardTransaction).values(next_look_at=utc_now()))
+    kept()
 
 
 def break_off() -> None:
