@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from sgpshop.cli import commands
 from sgpshop.domain.payment_status import PaymentStatus
@@ -107,6 +110,45 @@ def test_drift_is_found_logged_and_mended(
     assert kept() == counted()
     assert sums.compare() == 0
     change(payment_status=S.CAPTURED)
+    assert kept() == counted()
+
+
+def is_anybody_waiting() -> bool:
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with db.engine.connect() as connection:
+        return bool(connection.scalar(sa.text(waiting)))
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_what_two_workers_find_lacking_is_added_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_order(total=1000)
+    with writing() as session:
+        session.execute(sa.insert(OrderSum).values(status="authorized", count=1, yen=7))
+
+    def compare() -> None:
+        with app.app_context():
+            sums.compare()
+            db.session.remove()
+
+    other = threading.Thread(target=compare)
+
+    @contextmanager
+    def slowly() -> Iterator[Session]:
+        monkeypatch.undo()  # the other one is as quick as ever
+        with writing() as session:
+            yield session
+            other.start()
+            while other.is_alive() and not is_anybody_waiting():
+                other.join(0.02)
+
+    monkeypatch.setattr(sums, "writing", slowly)
+    sums.compare()
+    other.join()
     assert kept() == counted()
 
 
