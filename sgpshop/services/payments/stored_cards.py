@@ -238,6 +238,8 @@ def _remember(order_id: int, card: StoredCard, checked: str, digits: str) -> Car
     # All transactions at once: a charge under the next number must find the card that was checked.
     of_order = sa.update(CardTransaction).where(CardTransaction.order_id == order_id)
     with writing() as session:
+        # Order first, as everybody locks: what is kept of one that waits hangs on all of them (0079).
+        session.execute(sa.select(Order.id).where(Order.id == order_id).with_for_update())
         session.execute(of_order.values(member_id=card.member_id, card_seq=card.seq))
         session.execute(
             of_order.where(

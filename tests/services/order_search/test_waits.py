@@ -16,9 +16,10 @@ from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
+from sgpshop.gateway import StoredCard
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderWait, utc_now
 from sgpshop.services.order_search import waits
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments import stored_cards, transaction_lookup
 from sgpshop.storage.database import writing
 from tests.factories import make_order
 from tests.waiting import wait_until
@@ -217,6 +218,31 @@ def test_a_look_up_that_begins_meanwhile_takes_nothing_back(
         wait_until(lambda: db.session.scalar(IS_WAITED_FOR))
     looks.join()
     kept()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_who_keeps_a_card_waits_for_the_order_in_no_circle(app: Flask) -> None:
+    order = waiting()
+    order_id, number, card = order.id, order.order_no, StoredCard("M1", 0, "*1111")
+    with writing() as session:
+        further = {"sequence": 1, "is_current": False, "gateway_order_id": "x-1"}
+        session.execute(sa.insert(CardTransaction).values(order_id=order_id, **further))
+    kept_cards = []
+
+    def keep() -> None:
+        with app.app_context():
+            kept_cards.append(stored_cards._remember(order_id, card, number, "1111"))
+            db.session.remove()
+
+    keeps = threading.Thread(target=keep)
+    with db.engine.begin() as another:
+        another.execute(sa.select(Order.id).where(Order.id == order_id).with_for_update())
+        keeps.start()
+        wait_until(lambda: db.session.scalar(IS_WAITED_FOR))
+        another.execute(sa.update(Delivery).values(slip_no="123"))
+    keeps.join()
+    assert len(kept_cards) == 1
+    assert kept()[0].seems_gone
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
