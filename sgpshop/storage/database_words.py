@@ -61,6 +61,11 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
     return isinstance(error, OperationalError | InterfaceError) or state == "25006"
 
 
+def is_deadlock(error: SQLAlchemyError) -> bool:
+    """Whether PostgreSQL broke this transaction off for one that it waited for in a circle."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == "40P01"
+
+
 def is_wrong_address(error: SQLAlchemyError) -> bool:
     """Whether no waiting helps, because DATABASE_URL or INSTANCE_PATH leads nowhere."""
     orig = getattr(error, "orig", None)

@@ -31,6 +31,7 @@ from sgpshop.services.payments import journal
 from sgpshop.services.payments.connections import connections
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.storage import setbacks
+from sgpshop.storage.database_words import is_deadlock
 from sgpshop.storage.queue import Messages, Task, decode, encode, messages
 from sgpshop.storage.stopping import stop_soon, stopped
 from sgpshop.worker.house import House
@@ -47,6 +48,8 @@ _FAULT_PAUSE = 5.0
 _STORE_PAUSE = 1.0
 #: A row that broke off is left alone for at least so long, even if that could not be written down.
 _ASIDE = 60.0
+#: And one that waited in a circle with another writer, until it is told again.
+_FREED = 1.0
 #: So many files at once, in threads of their own: captures do not wait for a file (P23).
 _LONG_AT_ONCE = 2
 #: And the daily backup, which waits for none either, however many people ask for.
@@ -323,9 +326,14 @@ class Worker:
                 log.warning("gateway not usable: %s", problem.message)
                 self._pause()
                 return
-            except (OperationalError, InterfaceError):  # locked, full, away: touches all (P32)
+            except (OperationalError, InterfaceError) as problem:
                 log.exception("the database does not take work on %s %s", *key)
-                self._pause()
+                if is_deadlock(
+                    problem
+                ):  # of two writes the other went on: nothing of this was kept
+                    self._resting[key] = time.monotonic() + _FREED
+                else:  # locked, full, away: touches all (P32)
+                    self._pause()
                 return
             except Exception as error:  # something about this row: it must not hold up the others
                 log.exception("work on %s %s broke off", *key)

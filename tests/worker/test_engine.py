@@ -181,6 +181,31 @@ def test_a_failed_sign_of_life_does_not_stop_the_work(
     assert fresh(order).payment_status is PaymentStatus.CAPTURED  # P32
 
 
+@pytest.mark.postgresql
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_a_write_that_waited_in_a_circle_holds_up_nobody_elses(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = authorized_order(shop), authorized_order(shop)
+    victim = due_capture(first)
+    run, tries = runner.run_operation, []
+
+    def run_operation(attempt_id: int) -> object:
+        tries.append(attempt_id)
+        if tries.count(victim) == 1 and attempt_id == victim:
+            db.session.execute(sa.text("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$"))
+        return run(attempt_id)
+
+    monkeypatch.setattr(runner, "run_operation", run_operation)
+    monkeypatch.setattr(engine, "_FAULT_PAUSE", 600.0)
+    with working(app):
+        wait_until(lambda: victim in tries)
+        due_capture(second, "t2")
+        wait_until(lambda: fresh(second).payment_status is PaymentStatus.CAPTURED)
+        wait_until(lambda: fresh(first).payment_status is PaymentStatus.CAPTURED)
+    assert tries.count(victim) == 2
+
+
 @pytest.mark.alike
 def test_an_order_whose_secret_is_unreadable_fails_alone(app: Flask, shop: World) -> None:
     broken, good = authorized_order(shop), authorized_order(shop)
