@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import sqlalchemy as sa
 from flask import Flask, current_app
 
 from sgpshop.extensions import db
@@ -28,6 +29,18 @@ def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
         assert time.monotonic() < until, "still not so"
         time.sleep(pause)
         pause = min(0.1, pause * 1.2)
+
+
+_LOCKED_OUT = sa.text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+def is_anybody_locked_out() -> bool:
+    """Whether a transaction waits for another's rows or table (PostgreSQL)."""
+    with db.engine.connect() as connection:
+        return bool(connection.scalar(_LOCKED_OUT))
 
 
 @contextmanager

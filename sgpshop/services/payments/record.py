@@ -116,9 +116,16 @@ _MOVE_ORDER = (
         history_state=bindparam("history_state"),
     )
 )
+_KEPT = sa.select(_transactions.c.gateway_state, _transactions.c.captured_amount).where(
+    _transactions.c.id == bindparam("transaction")
+)
 _CAPTURED = (
     sa.update(_transactions)
-    .where(_transactions.c.id == bindparam("transaction"))
+    .where(
+        _transactions.c.id == bindparam("transaction"),
+        _transactions.c.gateway_state.is_not_distinct_from(bindparam("state_then")),
+        _transactions.c.captured_amount.is_not_distinct_from(bindparam("amount_then")),
+    )
     .values(
         {
             name: bindparam(name)
@@ -178,6 +185,19 @@ def close(
     return True
 
 
+def _kept_before(connection: sa.Connection, row: Any, captured: dict[str, Any]) -> int:
+    """Write down what was captured; yen that the transaction kept before."""
+    then = row
+    # Where `_READ` waited for the order, PostgreSQL gives what stood beside it before the wait: whoever
+    # had the order may have booked since.
+    while not connection.execute(
+        _CAPTURED,
+        captured | {"state_then": then.gateway_state, "amount_then": then.captured_amount},
+    ).rowcount:
+        then = connection.execute(_KEPT, {"transaction": row.transaction_id}).one()
+    return money_movements.kept(then.gateway_state, then.captured_amount)
+
+
 def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> Any:
     """The row it rested on; None, and nothing changed, if the lease is not the present one."""
     now = shared_clock.now()
@@ -203,18 +223,15 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
             effects.tell_money(session, order, outcome.trade, was)
     elif outcome.event is Event.CAPTURE_DONE:
         taken, at = effects.amount_there(row, outcome), outcome.processed_at or now
-        before = money_movements.kept(row.gateway_state, row.captured_amount)
-        connection.execute(
-            _CAPTURED,
-            {
-                "transaction": row.transaction_id,
-                "gateway_state": outcome.state_there.value,
-                "captured_at": at,
-                "captured_amount": taken,
-                "gateway_amount": taken,
-                "tran_id": outcome.tran_id,
-            },
-        )
+        captured = {
+            "transaction": row.transaction_id,
+            "gateway_state": outcome.state_there.value,
+            "captured_at": at,
+            "captured_amount": taken,
+            "gateway_amount": taken,
+            "tran_id": outcome.tran_id,
+        }
+        before = _kept_before(connection, row, captured)
         money_movements.book(row.order_id, row.transaction_id, before, taken, at)
     # Before history and lines: after a refusal there is no order left that they could belong to.
     if outcome.state is AttemptState.REJECTED and checkouts.is_refused(row, outcome):

@@ -21,6 +21,7 @@ from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import Total, Totals, totals_of, totals_of_kind
 from sgpshop.storage.database import writing
 from tests.factories import make_order
+from tests.waiting import is_anybody_locked_out
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.usefixtures("shop")]
 S = PaymentStatus
@@ -113,15 +114,6 @@ def test_drift_is_found_logged_and_mended(
     assert kept() == counted()
 
 
-def is_anybody_waiting() -> bool:
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    with db.engine.connect() as connection:
-        return bool(connection.scalar(sa.text(waiting)))
-
-
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 def test_what_two_workers_find_lacking_is_added_once(
     app: Flask, monkeypatch: pytest.MonkeyPatch
@@ -143,7 +135,7 @@ def test_what_two_workers_find_lacking_is_added_once(
         with writing() as session:
             yield session
             other.start()
-            while other.is_alive() and not is_anybody_waiting():
+            while other.is_alive() and not is_anybody_locked_out():
                 other.join(0.02)
 
     monkeypatch.setattr(sums, "writing", slowly)

@@ -22,7 +22,7 @@ from sgpshop.services.order_search import waits
 from sgpshop.services.payments import stored_cards, transaction_lookup
 from sgpshop.storage.database import writing
 from tests.factories import make_order
-from tests.waiting import wait_until
+from tests.waiting import is_anybody_locked_out, wait_until
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.usefixtures("shop")]
 S, P = PaymentStatus, ProcessingClass
@@ -182,12 +182,6 @@ def test_it_follows_the_transactions() -> None:
     assert not kept()[0].is_suspect
 
 
-IS_WAITED_FOR = sa.text(
-    "SELECT count(*) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
-
-
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("model", "values"),
@@ -215,7 +209,7 @@ def test_a_look_up_that_begins_meanwhile_takes_nothing_back(
     with db.engine.begin() as another:
         another.execute(sa.update(model).values(**values))
         looks.start()
-        wait_until(lambda: db.session.scalar(IS_WAITED_FOR))
+        wait_until(is_anybody_locked_out)
     looks.join()
     kept()
 
@@ -238,7 +232,7 @@ def test_who_keeps_a_card_waits_for_the_order_in_no_circle(app: Flask) -> None:
     with db.engine.begin() as another:
         another.execute(sa.select(Order.id).where(Order.id == order_id).with_for_update())
         keeps.start()
-        wait_until(lambda: db.session.scalar(IS_WAITED_FOR))
+        wait_until(is_anybody_locked_out)
         another.execute(sa.update(Delivery).values(slip_no="123"))
     keeps.join()
     assert len(kept_cards) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +13,19 @@ from flask import Flask
 from sgpshop.domain.errors import ContractMissing
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.gateway import GatewayUnreachable
-from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, utc_now
+from sgpshop.gateway import GatewayUnreachable, TradeState
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    CardTransaction,
+    MoneyMovement,
+    Operation,
+    Order,
+    utc_now,
+)
 from sgpshop.services.installation.health import readiness
 from sgpshop.services.order_detail.detail import get_detail
+from sgpshop.services.orders import acting, money_movements
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import (
@@ -23,6 +33,8 @@ from sgpshop.services.payments import (
     attempt_lookup,
     gateway_access,
     journal,
+    outcomes,
+    record,
     runner,
     transaction_lookup,
 )
@@ -30,6 +42,7 @@ from sgpshop.services.payments.journal import RunResult
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
+from tests.waiting import is_anybody_locked_out
 
 #: What it asks of the database, both answer differently or in another order.
 pytestmark = pytest.mark.postgresql
@@ -175,3 +188,36 @@ def test_a_frozen_thread_does_not_send_late(shop: World, monkeypatch: pytest.Mon
     assert runner.run_operation(attempt_id) is RunResult.POSTPONED
     assert shop.requests(order.order_no) == []  # P17
     assert attempt(attempt_id).state is AttemptState.QUEUED
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_what_was_booked_while_an_answer_waited_for_the_order_is_booked_once(
+    app: Flask, shop: World
+) -> None:
+    """PostgreSQL gives what stands beside the order as it was before the wait."""
+    order = authorized_order(shop)
+    order_id, total = order.id, order.total
+    work = journal.claim(open_capture(order))
+    assert work is not None
+    receipt = shop.gateway.capture(work.access(), work.amount)
+    done = outcomes.done(Operation.CAPTURE, receipt, TradeState.SALES)
+
+    def close() -> None:
+        with app.app_context():
+            record.close(work.attempt_id, work.lease, done)
+            db.session.remove()
+
+    answer = threading.Thread(target=close)
+    with writing() as session:
+        acting.lock_order(session, order_id)
+        there = session.query(CardTransaction).filter_by(order_id=order_id).one()
+        there.gateway_state, there.captured_amount = "SALES", total
+        session.flush()
+        money_movements.book(order_id, there.id, 0, total, utc_now())
+        answer.start()
+        while not is_anybody_locked_out():
+            assert answer.is_alive()
+    answer.join()
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+    moved = sa.func.sum(MoneyMovement.kept_after - MoneyMovement.kept_before)
+    assert db.session.scalar(sa.select(moved)) == total
