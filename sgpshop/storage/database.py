@@ -6,10 +6,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 import sqlalchemy as sa
 from flask import current_app
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 _V = TypeVar("_V")
+_Columns = TypeVarTuple("_Columns")
 
 _PARAMETERS = 900
 _BEGIN = "sqlite_begin"
@@ -292,6 +293,18 @@ def read_alone(statement: sa.Select[_V]) -> list[_V]:
     found = list(db.session.scalars(statement))
     db.session.commit()
     return found
+
+
+def asked_alone(
+    statement: sa.Select[*_Columns], values: Mapping[str, Any]
+) -> sa.Row[*_Columns] | None:
+    """The first row of one question on a connection of its own: nothing is held, in no transaction seen before."""
+    with db.engine.connect() as connection:
+        if (
+            connection.dialect.name == "postgresql"
+        ):  # where BEGIN and COMMIT would each be waited for
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        return connection.execute(statement, values).first()
 
 
 def end_reading(session: Session) -> None:

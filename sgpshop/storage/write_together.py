@@ -28,7 +28,7 @@ _KEY = "sgpshop.write_together"
 #: So long a transaction may grow, so that nobody else waits long.
 _MOST = 32
 #: Writes of a process at one time, where each is its own, and seconds the others wait for one of them.
-_FEW, _TURN = 6, 0.5
+_FEW, _TURN = 4, 0.5
 _turns = threading.BoundedSemaphore(_FEW)
 
 

@@ -48,7 +48,7 @@ from sgpshop.services.payments import (
 )
 from sgpshop.services.payments.record import close
 from sgpshop.storage import news, shared_clock, vault
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import asked_alone, writing
 from sgpshop.storage.write_together import write_together
 
 #: `Attempt.reason` of an attempt whose worker never came back.
@@ -426,8 +426,7 @@ def may_still_send(claimed: ClaimedAttempt) -> bool:
     now = shared_clock.now()
     held = {"attempt": claimed.attempt_id, "held": claimed.lease}
     times = {"now": now, "begun": now - _until_sent()}
-    with db.engine.begin() as connection:
-        return connection.execute(_MAY_STILL_SEND, held | times).first() is not None
+    return asked_alone(_MAY_STILL_SEND, held | times) is not None
 
 
 def _until_sent() -> timedelta:
