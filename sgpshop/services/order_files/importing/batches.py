@@ -93,7 +93,8 @@ def _try(
 ) -> None:
     now = utc_now()
     with writing() as session:
-        unknown_numbers.give_way(session, [one.order_no for one in batch])
+        with planned_anew(session):
+            unknown_numbers.give_way(session, [one.order_no for one in batch])
         started = sa.select(ImportRun.started_at).where(ImportRun.id == run_id)
         decided = _decide(session, batch, session.scalar(started) or now, lock=True)
         failed.heed(session, decided.stored, actor=actor, now=now)
