@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -33,7 +32,7 @@ class among(FunctionElement[bool]):  # noqa: N801 - reads as a function of SQL
         )
         # A length would cut what is longer, and then find it.
         kind = sa.String() if isinstance(column.type, sa.String) else column.type
-        array = sa.bindparam(type_=postgresql.ARRAY(kind), **given)
+        array = sa.bindparam(type_=sa.ARRAY(kind), **given)
         super().__init__(
             column.in_(sa.bindparam(expanding=True, **given)), column == sa.any_(array)
         )
