@@ -153,9 +153,9 @@ def test_a_picking_list_from_the_grid(site: Site, visitor: Visitor) -> None:
     page.get_by_role("checkbox", name="このページの注文をすべて選択").check()
     with page.context.expect_page() as opened:
         page.get_by_role("button", name="ピッキングリスト").click()
-    printed = opened.value
-    check(printed)
+    printed = opened.value  # it may have come no further than its first byte
     expect(printed.locator(".sheet")).to_have_attribute("data-orders", str(len(orders)))
+    check(printed)
     assert pages_of(printed) == 1
     printed.get_by_role("link", name="発送へ戻る").click()
     with page.context.expect_page() as opened:
