@@ -70,7 +70,11 @@ def until(condition: Callable[[], object]) -> None:
 
 def connect(server: Server, sent: bytes = b"") -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", int(server.effective_port)), PATIENCE)
-    connection.sendall(sent)
+    try:
+        connection.sendall(sent)
+    except OSError:  # the server closed it meanwhile
+        connection.close()
+        raise
     return connection
 
 
