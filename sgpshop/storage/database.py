@@ -306,9 +306,8 @@ def asked_alone(
 ) -> sa.Row[*_Columns] | None:
     """The first row of one question on a connection of its own: nothing is held, in no transaction seen before."""
     with db.engine.connect() as connection:
-        if (
-            connection.dialect.name == "postgresql"
-        ):  # where BEGIN and COMMIT would each be waited for
+        # There BEGIN and COMMIT would each be waited for.
+        if connection.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         return connection.execute(statement, values).first()
 

@@ -328,9 +328,7 @@ class Worker:
                 return
             except (OperationalError, InterfaceError) as problem:
                 log.exception("the database does not take work on %s %s", *key)
-                if is_deadlock(
-                    problem
-                ):  # of two writes the other went on: nothing of this was kept
+                if is_deadlock(problem):  # another write went on, of this nothing was kept
                     self._resting[key] = time.monotonic() + _FREED
                 else:  # locked, full, away: touches all (P32)
                     self._pause()
